@@ -1,0 +1,49 @@
+# The two commands a newcomer needs: `make dev` and `make test`. `make check` is what keeps main green.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?=
+PORT ?= 4000
+STATE ?= .tollkeeper
+export PYTHONPATH := layers/gateway/python
+
+.PHONY: dev test test-all check format lock conformance bench
+
+dev: $(VENV)/.dev
+	@$(BIN)/python -m tollkeeper.dev.server $(if $(CONFIG),--config $(CONFIG)) --port $(PORT) --state $(STATE)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-all: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.test
+	$(BIN)/python -m tests.bench
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.dev: requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.test: requirements-dev.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@ $(VENV)/.dev
+
+# Rewrites every lock from its .in file; needs uv (https://docs.astral.sh/uv/).
+lock:
+	for f in layers/dependencies/proxy layers/dependencies/admin requirements requirements-dev; do \
+	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $$f.in -o $$f.txt || exit 1; \
+	done

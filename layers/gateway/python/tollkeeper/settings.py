@@ -1,0 +1,68 @@
+"""The only reader of the process environment. One frozen value per process, made once by `bootstrap`.
+
+Provider credentials are not settings: `secret_env` looks one up by the name a config refers to (`os.environ/NAME`).
+"""
+
+import os
+from dataclasses import dataclass, fields
+from typing import Any
+
+PREFIX = "TOLLKEEPER_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Each field is the environment variable TOLLKEEPER_<FIELD IN CAPITALS>; the CDK stack sets exactly these (tested)."""
+
+    config: str = ""
+    """gateway.yaml, or its compiled JSON (what the Lambda layer carries). Empty: the demo configuration."""
+    environment: str = "local"
+    store: str = "sqlite"
+    """`sqlite` (embedded) or `dynamodb`."""
+    state: str = ".tollkeeper"
+    """Folder of the embedded store, or `:memory:`."""
+    directory_table: str = "tollkeeper-directory"
+    counters_table: str = "tollkeeper-counters"
+    ledger_table: str = "tollkeeper-ledger"
+    aws_region: str = ""
+    aws_endpoint: str = ""
+    """Overrides the DynamoDB and Secrets Manager endpoints (emulators)."""
+    provider_secrets: str = ""
+    """Comma-separated Secrets Manager ids of JSON secrets whose fields stand in for environment variables."""
+    master_key: str = ""
+    """Wins over general_settings.master_key; a Secrets Manager id on Lambda is given as `secret:<id>#<field>`."""
+    pepper: str = ""
+    """HMAC key for virtual keys; same `secret:` form. Empty with the embedded store: one is made in the state folder."""
+    key_cache_seconds: float = 5.0
+    """How long a key record, known or unknown, is believed: the longest a revocation can take."""
+    max_request_bytes: int = 4_500_000
+    """Lambda takes 6 MB of JSON-escaped event, which is about 4.5 MB of body."""
+    log_level: str = "info"
+
+    @classmethod
+    def from_env(cls, **overrides: Any) -> "Settings":
+        """Raises ValueError naming the variable that does not parse."""
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            name = PREFIX + field.name.upper()
+            if (text := os.environ.get(name)) is not None:
+                values[field.name] = _parse(name, text, type(field.default))
+        values.setdefault("aws_region", os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION", ""))
+        return cls(**{**values, **{k: v for k, v in overrides.items() if v is not None}})
+
+
+def _parse(name: str, text: str, kind: type) -> Any:
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise ValueError(f"{name}={text!r} is not a {kind.__name__}") from error
+
+
+def secret_env(name: str) -> str | None:
+    """The value of an environment variable that a config names; None if unset or empty. Never log it."""
+    return os.environ.get(name) or None
+
+
+def aws_env() -> dict[str, str]:
+    """The AWS_* variables the credential chain reads (https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html)."""
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
