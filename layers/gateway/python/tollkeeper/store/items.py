@@ -5,14 +5,26 @@ directory   pk                        sk          gsi1 (listing)        gsi2 (by
   key alias     keyalias#<alias>      keyalias
   team          team#<id>             team        teams / created#id
   user          user#<id>             user        users / created#id
+  user's email  useremail#<email>     useremail
   budget        budget#<id>           budget      budgets / created#id
 ledger
   entry         day#<yyyy-mm-dd>#<shard>  <request id>    key#<hash> / <request id>   team#<id> / …   user#<id> / …
 counters
-  budget window  scope (see budgets/)  window
+  budget window  <scope>              <window>            (budgets/windows.py names windows: total, day#…, week#…, month#…)
+  its slices     <scope>#~<number>    <window>            (budgets/slices.py)
+  rate window    <scope>              minute#<minute since epoch> | utcday#<day since epoch>
+  hold register  holds#<shard>        <hour>#<scope>#<window>   (budgets/janitor.py)
 """
 
+from hashlib import sha256
+from zlib import crc32
+
 KEY_SK = "key"
+TEAM_SK = "team"
+USER_SK = "user"
+BUDGET_SK = "budget"
+KEY_ALIAS = "keyalias"
+USER_EMAIL = "useremail"
 LEDGER_SHARDS = 8
 """A day's entries are spread over this many partitions: one partition takes 1,000 writes a second."""
 
@@ -21,8 +33,9 @@ def key_pk(key_hash: str) -> str:
     return f"key#{key_hash}"
 
 
-def key_alias_pk(alias: str) -> str:
-    return f"keyalias#{alias}"
+def unique_name_pk(kind: str, name: str) -> str:
+    """The item that keeps a name to one owner; `kind` (KEY_ALIAS, USER_EMAIL) is its sort key too."""
+    return f"{kind}#{name}"
 
 
 def team_pk(team_id: str) -> str:
@@ -33,11 +46,64 @@ def user_pk(user_id: str) -> str:
     return f"user#{user_id}"
 
 
+def budget_pk(budget_id: str) -> str:
+    return f"budget#{budget_id}"
+
+
 def listing(kind: str) -> str:
-    """The gsi1 partition that lists every record of a kind (`keys`, `teams`, `users`), newest last."""
+    """The gsi1 partition that lists every record of a kind (`keys`, `teams`, `users`, `budgets`), newest last."""
     return kind
+
+
+def owned_keys(owner_pk: str) -> str:
+    """The gsi2 (team) or gsi3 (user) partition that lists an owner's virtual keys, newest last."""
+    return f"{owner_pk}/keys"
+
+
+def listing_sk(created_at: str, record_id: str) -> str:
+    """`created_at` is ISO 8601 in UTC, so that index order is age order."""
+    return f"{created_at}#{record_id}"
 
 
 def ledger_pk(day: str, entry_id: str) -> str:
     """`day` is yyyy-mm-dd; the shard follows from the id, so that a writer's retry lands on the same item."""
     return f"day#{day}#{sum(entry_id[-4:].encode()) % LEDGER_SHARDS}"
+
+
+HOLD_SHARDS = 4
+"""An hour's entries of the hold register are spread over this many partitions."""
+_LONGEST_ID = 256
+
+
+def scope_pk(kind: str, *ids: str) -> str:
+    """The counters partition of one scope. Ids come from callers (a customer may be any text): no two of them can meet in one key."""
+    return "#".join((kind, *(_id(text) for text in ids)))
+
+
+def slice_pk(scope: str, number: int) -> str:
+    """Slice 0 is the scope's own item."""
+    return f"{scope}#~{number}" if number else scope
+
+
+def minute_sk(epoch: float) -> str:
+    return f"minute#{int(epoch // 60)}"
+
+
+def day_sk(epoch: float) -> str:
+    return f"utcday#{int(epoch // 86400)}"
+
+
+def hold_register_pk(scope: str) -> str:
+    return f"holds#{crc32(scope.encode()) % HOLD_SHARDS}"
+
+
+def hold_register_sk(hour: int, scope: str, window: str) -> str:
+    """`hour` counts from the epoch, in seven digits so that entries sort by age."""
+    return f"{hour:07d}#{scope}#{window}"
+
+
+def _id(text: str) -> str:
+    """Keys are at most 2,048 bytes, so a long id stands by its digest (`%%` cannot come out of the escaping)."""
+    if len(text) > _LONGEST_ID:
+        return "%%" + sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return text.replace("%", "%25").replace("#", "%23")

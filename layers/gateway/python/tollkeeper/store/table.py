@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 Item = dict[str, Any]
+OUTCOME_UNKNOWN = "write_outcome_unknown"
+"""The `code` of a StoreUnavailable after which the write may have happened: the answer was lost on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class Page:
 class Table(Protocol):
     """All verbs raise errors.StoreUnavailable when the engine cannot be reached or keeps throttling.
 
-    After StoreUnavailable a write may or may not have happened: callers make their writes idempotent.
+    After StoreUnavailable with code `write_outcome_unknown` a write may have happened: callers make their writes idempotent.
+    All verbs raise ValueError for what no store can hold: see values.py.
     """
 
     async def get(self, pk: str, sk: str, *, consistent: bool = False) -> Item | None:
