@@ -37,6 +37,10 @@ class Settings:
     """How long a key record, known or unknown, is believed: the longest a revocation can take."""
     max_request_bytes: int = 4_500_000
     """Lambda takes 6 MB of JSON-escaped event, which is about 4.5 MB of body."""
+    heartbeat_seconds: float = 15.0
+    """Silence after which a stream gets a comment line: API Gateway ends a silent one after 5 minutes, many proxies after 30 seconds."""
+    outbound: str = "http1"
+    """`http1`, or `http2` for upstreams that multiplex (needs the h2 package)."""
     log_level: str = "info"
 
     @classmethod
@@ -66,3 +70,47 @@ def secret_env(name: str) -> str | None:
 def aws_env() -> dict[str, str]:
     """The AWS_* variables the credential chain reads (https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html)."""
     return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
+def proxy_configured() -> bool:
+    """Whether the usual variables send outbound HTTP through a proxy."""
+    names = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+    return any(os.environ.get(name) or os.environ.get(name.lower()) for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeEnv:
+    """What Lambda tells a runtime (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime)."""
+
+    api: str
+    """host:port of the Runtime API."""
+    handler: str
+    """`module.attribute`, from the function's configuration."""
+    task_root: str
+    snap_start: bool
+    buffered: bool
+    """TOLLKEEPER_RESPONSE_MODE=buffered: answer with API Gateway's proxy JSON instead of a stream."""
+
+
+def runtime_env() -> RuntimeEnv:
+    """Raises ValueError outside Lambda, and for a response mode that does not exist."""
+    mode = os.environ.get(PREFIX + "RESPONSE_MODE", "stream")
+    if mode not in {"stream", "buffered"}:
+        raise ValueError(f"{PREFIX}RESPONSE_MODE={mode!r} is neither 'stream' nor 'buffered'")
+    if not (api := os.environ.get("AWS_LAMBDA_RUNTIME_API")):
+        raise ValueError("AWS_LAMBDA_RUNTIME_API is not set: this only runs inside Lambda")
+    return RuntimeEnv(
+        api=api,
+        handler=os.environ.get("_HANDLER", ""),
+        task_root=os.environ.get("LAMBDA_TASK_ROOT", ""),
+        snap_start=os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start",
+        buffered=mode == "buffered",
+    )
+
+
+def set_trace_id(trace_id: str | None) -> None:
+    """Names the invocation's X-Ray trace where AWS SDKs look for it; None when the invocation has none."""
+    if trace_id:
+        os.environ["_X_AMZN_TRACE_ID"] = trace_id
+    else:
+        os.environ.pop("_X_AMZN_TRACE_ID", None)

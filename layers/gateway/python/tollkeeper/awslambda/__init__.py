@@ -1,0 +1,1 @@
+"""The gateway as a Lambda function: a streaming Runtime API loop (`runtime`) and API Gateway's JSON as ASGI (`events`)."""
