@@ -1,0 +1,76 @@
+"""Users as the management API writes them: one record each, and one claim on the e-mail address (see claims.py)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tollkeeper.admin.claims import Claims, Taken
+from tollkeeper.admin.revisions import Revisions
+from tollkeeper.admin.services import AdminServices
+from tollkeeper.auth.records import UserRecord
+from tollkeeper.errors import BadRequest, CallerError, Conflict
+from tollkeeper.store import items
+from tollkeeper.store.table import ConditionFailed
+
+
+class People:
+    def __init__(self, services: AdminServices) -> None:
+        self._services = services
+        self._revisions = Revisions(services.directory, services.clock)
+        self._claims = Claims(services.directory, services.clock, items.USER_EMAIL, self._has_email)
+
+    async def find(self, user_id: str) -> UserRecord | None:
+        return await self._revisions.read(UserRecord, items.user_pk(user_id), items.USER_SK)
+
+    async def find_email(self, email: str) -> UserRecord | None:
+        owner = await self._claims.owner(email)
+        user = await self.find(owner) if owner else None
+        return user if user and user.user_email == email else None
+
+    async def create(self, user: UserRecord, author: str) -> UserRecord:
+        await self._claim(user.user_email, user.user_id)
+        try:
+            made = await self._revisions.create(user, author)
+        except ConditionFailed:
+            await self._give_back(user.user_email, user.user_id)
+            raise Conflict(f"User with id {user.user_id} already exists.", param="user_id") from None
+        except CallerError:
+            await self._give_back(user.user_email, user.user_id)
+            raise
+        self._services.authenticator.forget()
+        return made
+
+    async def change(self, base: UserRecord, changes: Mapping[str, Any], author: str, *, extra: Mapping[str, Any]) -> UserRecord:
+        renamed = "user_email" in changes and changes["user_email"] != base.user_email
+        if renamed:
+            await self._claim(changes["user_email"], base.user_id)
+        try:
+            fresh = await self._revisions.change(base, changes, author, extra=extra)
+        except CallerError:
+            if renamed:
+                await self._give_back(changes["user_email"], base.user_id)
+            raise
+        if renamed:
+            await self._give_back(base.user_email, base.user_id)
+        self._services.authenticator.forget()
+        return fresh
+
+    async def delete(self, user: UserRecord) -> None:
+        await self._services.directory.delete(items.user_pk(user.user_id), items.USER_SK)
+        self._services.authenticator.forget()
+        await self._give_back(user.user_email, user.user_id)
+
+    async def _claim(self, email: str | None, user_id: str) -> None:
+        if email is None:
+            return
+        try:
+            await self._claims.claim(email, user_id)
+        except Taken:
+            raise BadRequest(f"User with email {email} already exists.", param="user_email") from None
+
+    async def _give_back(self, email: str | None, user_id: str) -> None:
+        if email is not None and not await self._has_email(user_id, email):
+            await self._claims.give_back(email, user_id)
+
+    async def _has_email(self, user_id: str, email: str) -> bool:
+        user = await self.find(user_id)
+        return user is not None and user.user_email == email

@@ -1,0 +1,198 @@
+"""Records as LiteLLM's JSON rows: dollars, ISO 8601, every column present. The only place here where money becomes a float."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tollkeeper.admin.services import Spend
+from tollkeeper.auth.records import BudgetLimit, BudgetRecord, KeyRecord, Limits, Record, TeamRecord, UserRecord
+from tollkeeper.clock import iso
+from tollkeeper.money import nano_to_usd
+
+# LiteLLM's fields that are kept and shown but that nothing here reads yet, with the value an untouched row has.
+_KEY_EXTRAS: Mapping[str, Any] = {
+    "agent_id": None,
+    "project_id": None,
+    "config": {},
+    "allowed_cache_controls": [],
+    "object_permission": None,
+    "end_user_budget_id": None,
+    "budget_fallbacks": None,
+    "mcp_rpm_limit": None,
+    "tag_rpm_limit": None,
+    "policies": None,
+    "prompts": None,
+    "default_estimated_output_tokens": None,
+    "default_estimated_output_tokens_per_model": None,
+    "disable_global_guardrails": None,
+    "enable_prompt_caching": None,
+    "throttle_on_budget_exceeded": None,
+    "enforced_params": None,
+    "allowed_passthrough_routes": None,
+    "denied_passthrough_routes": None,
+    "allowed_vector_store_indexes": None,
+    "rpm_limit_type": None,
+    "tpm_limit_type": None,
+    "router_settings": None,
+    "access_group_ids": None,
+    "auto_rotate": None,
+    "rotation_interval": None,
+}
+_TEAM_EXTRAS: Mapping[str, Any] = {
+    "admins": [],
+    "members": [],
+    "team_member_permissions": None,
+    "router_settings": None,
+    "access_group_ids": None,
+    "default_team_member_models": None,
+    "object_permission": None,
+    "policies": None,
+    "prompts": None,
+    "team_member_budget": None,
+    "team_member_budget_duration": None,
+    "team_member_rpm_limit": None,
+    "team_member_tpm_limit": None,
+    "team_member_key_duration": None,
+    "secret_manager_settings": None,
+}
+_USER_EXTRAS: Mapping[str, Any] = {"organizations": None, "object_permission": None}
+
+
+def key_row(key: KeyRecord, spend: Spend, budget: BudgetRecord | None = None) -> dict[str, Any]:
+    """A key without its text; `token` is its hash."""
+    return {
+        **_extras(key, _KEY_EXTRAS),
+        **_limits(key),
+        **_owner(key, spend),
+        **_stamps(key),
+        "token": key.key_hash,
+        "key_name": key.key_name,
+        "key_alias": key.key_alias,
+        "key_type": key.key_type,
+        "user_id": key.user_id,
+        "team_id": key.team_id,
+        "organization_id": key.organization_id,
+        "budget_id": key.budget_id,
+        "litellm_budget_table": budget and budget_row(budget),
+        "models": list(key.models),
+        "aliases": dict(key.aliases),
+        "permissions": dict(key.permissions),
+        "allowed_routes": list(key.allowed_routes),
+        "tags": list(key.tags),
+        "guardrails": list(key.guardrails),
+        "metadata": _metadata(key, key.tags, key.guardrails),
+        "temp_budget_increase": _usd(key.temp_budget_increase),
+        "temp_budget_expiry": _moment(key.temp_budget_expiry),
+        "blocked": key.blocked,
+        "expires": _moment(key.expires),
+    }
+
+
+def key_info(key: KeyRecord, spend: Spend, now: float, budget: BudgetRecord | None = None) -> dict[str, Any]:
+    """The row of /key/info: without `token`, with `status` (active, expired or revoked)."""
+    row = key_row(key, spend, budget)
+    del row["token"]
+    expired = key.expires is not None and now >= key.expires
+    return {**row, "status": "revoked" if key.blocked else "expired" if expired else "active"}
+
+
+def team_row(team: TeamRecord, spend: Spend) -> dict[str, Any]:
+    return {
+        **_extras(team, _TEAM_EXTRAS),
+        **_limits(team),
+        **_owner(team, spend),
+        **_stamps(team),
+        "team_id": team.team_id,
+        "team_alias": team.team_alias,
+        "organization_id": team.organization_id,
+        "models": list(team.models),
+        "model_aliases": dict(team.model_aliases),
+        "members_with_roles": [{"user_id": m.user_id, "user_email": m.user_email, "role": m.role} for m in team.members_with_roles],
+        "tags": list(team.tags),
+        "guardrails": list(team.guardrails),
+        "metadata": _metadata(team, team.tags, team.guardrails),
+        "blocked": team.blocked,
+        "model_id": None,
+        "litellm_model_table": None,
+        "object_permission_id": None,
+    }
+
+
+def user_row(user: UserRecord, spend: Spend) -> dict[str, Any]:
+    return {
+        **_extras(user, _USER_EXTRAS),
+        **_limits(user),
+        **_owner(user, spend),
+        **_stamps(user),
+        "user_id": user.user_id,
+        "user_email": user.user_email,
+        "user_alias": user.user_alias,
+        "user_role": user.user_role,
+        "models": list(user.models),
+        "teams": list(user.teams),
+        "sso_user_id": user.sso_user_id,
+        "metadata": _metadata(user),
+    }
+
+
+def budget_row(budget: BudgetRecord) -> dict[str, Any]:
+    return {"budget_id": budget.budget_id, **_limits(budget), **_stamps(budget)}
+
+
+def _limits(limits: Limits) -> dict[str, Any]:
+    return {
+        "max_budget": _usd(limits.max_budget),
+        "soft_budget": _usd(limits.soft_budget),
+        "budget_duration": limits.budget_duration,
+        "max_parallel_requests": limits.max_parallel_requests,
+        "rpm_limit": limits.rpm_limit,
+        "tpm_limit": limits.tpm_limit,
+        "tpd_limit": limits.tpd_limit,
+        "model_max_budget": {model: _model_budget(row) for model, row in limits.model_max_budget.items()},
+    }
+
+
+def _owner(record: Record, spend: Spend) -> dict[str, Any]:
+    rows = [{"budget_duration": row.budget_duration, "max_budget": _usd(row.max_budget)} for row in record.budget_limits]
+    return {
+        "spend": _usd(spend.spent),
+        "budget_reset_at": _moment(spend.resets_at),
+        "budget_limits": rows or None,
+        "model_rpm_limit": dict(record.model_rpm_limit),
+        "model_tpm_limit": dict(record.model_tpm_limit),
+        "model_spend": {},
+    }
+
+
+def _model_budget(row: BudgetLimit) -> dict[str, Any]:
+    """Both of LiteLLM's spellings: clients read the one they wrote."""
+    dollars = _usd(row.max_budget)
+    both = {"max_budget": dollars, "budget_limit": dollars, "budget_duration": row.budget_duration, "time_period": row.budget_duration}
+    return {name: value for name, value in {**both, "rpm_limit": row.rpm_limit, "tpm_limit": row.tpm_limit}.items() if value is not None}
+
+
+def _metadata(record: Record, tags: Iterable[str] = (), guardrails: Iterable[str] = ()) -> dict[str, Any]:
+    """LiteLLM keeps these four in `metadata`, and its clients read them there."""
+    listed = {"tags": list(tags), "guardrails": list(guardrails)}
+    mapped = {"model_rpm_limit": dict(record.model_rpm_limit), "model_tpm_limit": dict(record.model_tpm_limit)}
+    return {**record.metadata, **{name: value for name, value in {**listed, **mapped}.items() if value}}
+
+
+def _stamps(record: Record) -> dict[str, Any]:
+    return {
+        "created_at": record.created_at,
+        "created_by": record.created_by,
+        "updated_at": record.updated_at,
+        "updated_by": record.updated_by,
+    }
+
+
+def _extras(record: Record, known: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: record.extra.get(name, untouched) for name, untouched in known.items()}
+
+
+def _usd(nano: int | None) -> float | None:
+    return None if nano is None else nano_to_usd(nano)
+
+
+def _moment(epoch: float | None) -> str | None:
+    return None if epoch is None else iso(epoch)

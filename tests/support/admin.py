@@ -1,0 +1,88 @@
+"""The management API in process: the real app, authenticator and embedded store, on a clock that a test moves by hand."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tollkeeper.admin.app import create_app
+from tollkeeper.admin.services import AdminServices, SpendReader
+from tollkeeper.auth.authenticate import Authenticator
+from tollkeeper.clock import time_ordered_id
+from tollkeeper.edge.problems import openai_error
+from tollkeeper.store.sqlite import SqliteStore
+from tollkeeper.store.table import Table
+
+MASTER = "sk-master-0123456789abcdef"
+PEPPER = b"a pepper for tests"
+START = 1_800_000_000.0
+"""2027-01-15T08:00:00Z"""
+
+
+class HandClock:
+    """Stands still until `advance`; ids count up."""
+
+    def __init__(self, start: float = START) -> None:
+        self._now = start
+        self._ids = 0
+
+    def now(self) -> float:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+
+    def advance(self, seconds: float) -> None:
+        self._now += seconds
+
+    def new_id(self) -> str:
+        self._ids += 1
+        return time_ordered_id(self._now, self._ids.to_bytes(10, "big"))
+
+
+@dataclass
+class Admin:
+    """`call` is one request with `caller` as the bearer of the key."""
+
+    store: SqliteStore
+    clock: HandClock
+    authenticator: Authenticator
+    client: httpx.AsyncClient
+
+    async def call(self, method: str, path: str, *, caller: str | None = MASTER, **request: Any) -> httpx.Response:
+        headers = {"authorization": f"Bearer {caller}"} if caller else {}
+        return await self.client.request(method, path, headers={**headers, **request.pop("headers", {})}, **request)
+
+    async def post(self, path: str, body: Any, *, caller: str | None = MASTER) -> httpx.Response:
+        return await self.call("POST", path, caller=caller, json=body)
+
+    async def get(self, path: str, *, caller: str | None = MASTER, **query: Any) -> httpx.Response:
+        return await self.call("GET", path, caller=caller, params=query)
+
+    async def generate(self, **fields: Any) -> dict[str, Any]:
+        answer = await self.post("/key/generate", fields)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def info(self, key: str) -> dict[str, Any]:
+        answer = await self.get("/key/info", key=key)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json()["info"])
+
+    async def close(self) -> None:
+        await self.client.aclose()
+        self.store.close()
+
+
+def make_admin(directory: Table | None = None, spend: SpendReader | None = None, *, cache_seconds: float = 5.0) -> Admin:
+    """`directory` stands in for the store's own, to make it slow, broken or busy."""
+    clock = HandClock()
+    store = SqliteStore(":memory:", clock=clock)
+    table = directory or store.directory
+    authenticator = Authenticator(table, PEPPER, master_key=MASTER, clock=clock, cache_seconds=cache_seconds)
+    app = create_app(AdminServices(table, authenticator, PEPPER, clock, spend), openai_error)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    return Admin(store, clock, authenticator, httpx.AsyncClient(transport=transport, base_url="http://gateway"))
