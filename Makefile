@@ -7,7 +7,7 @@ PORT ?= 4000
 STATE ?= .tollkeeper
 export PYTHONPATH := layers/gateway/python
 
-.PHONY: dev test test-all check format lock conformance bench
+.PHONY: dev test test-all check format lock bench emulators
 
 dev: $(VENV)/.dev
 	@$(BIN)/python -m tollkeeper.dev.server $(if $(CONFIG),--config $(CONFIG)) --port $(PORT) --state $(STATE)
@@ -42,8 +42,22 @@ $(VENV)/.test: requirements-dev.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@ $(VENV)/.dev
 
+# Engines the store's contract suite also runs against; what cannot be had is skipped there with a reason.
+emulators: .venv-ministack/.done
+	@if command -v mvn java >/dev/null; then $(MAKE) --no-print-directory .cache/dynamodb-local/.done || echo "DynamoDB Local is not to be had here"; fi
+
+.venv-ministack/.done: tests/ministack-requirements.txt
+	$(PYTHON) -m venv .venv-ministack
+	.venv-ministack/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.cache/dynamodb-local/.done: tests/dynamodb-local/pom.xml
+	mvn -q -B -f $< org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/.cache/dynamodb-local
+	@touch $@
+
 # Rewrites every lock from its .in file; needs uv (https://docs.astral.sh/uv/).
 lock:
 	for f in layers/dependencies/proxy layers/dependencies/admin requirements requirements-dev; do \
 	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $$f.in -o $$f.txt || exit 1; \
 	done
+	cd tests && uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" ministack-requirements.in -o ministack-requirements.txt

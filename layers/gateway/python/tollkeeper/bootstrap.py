@@ -1,1 +1,296 @@
-"""The composition root: Settings → wired apps. The only module that knows which store, transport and features there are."""
+"""The composition root: Settings → wired apps. The only module that knows which store, transport and features there are.
+
+Nothing is fetched at import: secrets and connections are first used inside the first request, so that a SnapStart snapshot holds none.
+What one function does not need (FastAPI for the proxy, the embedded store on Lambda, YAML for a compiled config) is imported where it is
+used.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+from starlette.types import ASGIApp
+
+from tollkeeper.auth.authenticate import Authenticator
+from tollkeeper.clock import Clock, system
+from tollkeeper.config.snapshot import Secret, Snapshot, load
+from tollkeeper.edge.app import EdgeParts, create_app
+from tollkeeper.edge.lazy import LazyApp
+from tollkeeper.edge.problems import openai_error
+from tollkeeper.errors import ConfigError, OurError, StoreUnavailable, UpstreamError, UpstreamTimeout
+from tollkeeper.ledger.book import Ledger
+from tollkeeper.pipeline import Gateway
+from tollkeeper.providers.client import ProviderClient
+from tollkeeper.providers.credentials import Credentials, SecretSource
+from tollkeeper.providers.http1 import Http1Transport
+from tollkeeper.providers.transport import NeverSent, OutboundRequest, Timeouts, Transport, read_all
+from tollkeeper.routing.resolve import Groups
+from tollkeeper.settings import Settings, aws_env, proxy_configured, secret_env
+from tollkeeper.store.aws import NotSent
+from tollkeeper.store.table import Table
+from tollkeeper.telemetry import log
+
+if TYPE_CHECKING:
+    from tollkeeper.store.credentials import CredentialChain
+
+READY_PROBE = ("ready", "ready")
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The three tables, and how to let go of them."""
+
+    directory: Table
+    counters: Table
+    ledger: Table
+    close: Callable[[], None] = lambda: None
+
+
+class Installation:
+    """One process's parts, each made when first asked for."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        snapshot: Snapshot | None = None,
+        transport: Transport | None = None,
+        store: Store | None = None,
+        clock: Clock = system,
+    ) -> None:
+        """Raises ConfigError when the settings name a configuration that cannot be used."""
+        self.settings = settings
+        self.clock = clock
+        self.snapshot = snapshot or load_snapshot(settings.config)
+        self._transport = transport
+        self._store = store
+
+    async def start(self) -> "Running":
+        """Resolves the secrets that identity needs. Raises StoreUnavailable or OurError when one cannot be had."""
+        return Running(self, await self._pepper())
+
+    @cached_property
+    def transport(self) -> Transport:
+        if self._transport is not None:
+            return self._transport
+        if self.settings.outbound == "http2" or proxy_configured():
+            from tollkeeper.providers.httpx_transport import HttpxTransport
+
+            return HttpxTransport(http2=self.settings.outbound == "http2")
+        return Http1Transport()
+
+    @cached_property
+    def store(self) -> Store:
+        return self._store or (_embedded_store(self.settings, self.clock) if self.embedded else self._dynamo_store())
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        ids = [name.strip() for name in self.settings.provider_secrets.split(",") if name.strip()]
+        return Credentials(secret_env, self.clock, secrets=self._secret_source(), secret_ids=ids)
+
+    @property
+    def embedded(self) -> bool:
+        return self.settings.store == "sqlite"
+
+    async def master_key(self) -> str | None:
+        """From the settings, else from gateway.yaml, else (embedded) the one kept in the state folder."""
+        if self.settings.master_key:
+            return await self.credentials.resolve(secret_of(self.settings.master_key))
+        if self.snapshot.master_key:
+            return await self.credentials.resolve(self.snapshot.master_key)
+        return self._kept_master_key if self.embedded else None
+
+    @cached_property
+    def _kept_master_key(self) -> str:
+        return kept_secret(self.settings.state, "master_key", "sk-" + secrets.token_urlsafe(24))
+
+    async def _pepper(self) -> bytes:
+        if self.settings.pepper:
+            pepper = await self.credentials.resolve(secret_of(self.settings.pepper))
+            if not pepper:
+                raise OurError("TOLLKEEPER_PEPPER names a secret that is empty.")
+            return pepper.encode()
+        if not self.embedded:
+            raise OurError("TOLLKEEPER_PEPPER is not set; without it no virtual key can be checked.")
+        return kept_secret(self.settings.state, "pepper", secrets.token_hex(32)).encode()
+
+    async def _http_send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """The store's way out (store/aws.py: HttpSend), over the same pool as the providers'."""
+        request = OutboundRequest(url, body, headers, method, Timeouts(connect=min(timeout, 2.0), first_byte=timeout, read=timeout))
+        try:
+            async with asyncio.timeout(timeout):
+                response = await self.transport.send(request)
+                return response.status, response.headers, await read_all(response)
+        except NeverSent as error:
+            raise NotSent(error.message) from None
+        except UpstreamTimeout as error:
+            raise TimeoutError(error.message) from None
+        except UpstreamError as error:
+            raise OSError(error.message) from None
+
+    @cached_property
+    def _aws(self) -> "CredentialChain":
+        from tollkeeper.store.credentials import CredentialChain
+
+        return CredentialChain(aws_env(), self._http_send, clock=self.clock)
+
+    def _secret_source(self) -> SecretSource | None:
+        if not self.settings.aws_region:
+            return None
+        from tollkeeper.store.secrets import SecretsManager
+
+        return SecretsManager(self._http_send, self._aws, self.settings.aws_region, self.settings.aws_endpoint or None, clock=self.clock)
+
+    def _dynamo_store(self) -> Store:
+        from tollkeeper.store.dynamodb import DynamoTable
+
+        settings = self.settings
+
+        def table(name: str) -> Table:
+            return DynamoTable(name, self._http_send, self._aws, settings.aws_region, settings.aws_endpoint or None, clock=self.clock)
+
+        return Store(table(settings.directory_table), table(settings.counters_table), table(settings.ledger_table))
+
+
+class Running:
+    """An installation whose secrets are known: makes the apps."""
+
+    def __init__(self, installation: Installation, pepper: bytes) -> None:
+        self.installation = installation
+        self._pepper = pepper
+        settings, snapshot, clock, store = installation.settings, installation.snapshot, installation.clock, installation.store
+        groups = Groups(snapshot)
+        self.authenticator = Authenticator(
+            store.directory,
+            pepper,
+            master_key=installation.master_key,
+            clock=clock,
+            cache_seconds=settings.key_cache_seconds,
+            key_header=snapshot.key_header,
+        )
+        self.gateway = Gateway(
+            groups=lambda: groups,
+            authenticator=self.authenticator,
+            client=ProviderClient(installation.transport, installation.credentials, clock),
+            ledger=Ledger(store.ledger, clock),
+            clock=clock,
+            random=SystemRandom(),
+            books_before_reply=installation.embedded,
+        )
+
+    async def shown_master_key(self) -> str:
+        """For the operator's terminal: the key if this installation made it up, else where it comes from."""
+        snapshot = self.installation.snapshot
+        if self.installation.settings.master_key:
+            return "(TOLLKEEPER_MASTER_KEY)"
+        if snapshot.master_key is None:
+            return await self.installation.master_key() or ""
+        return "(general_settings.master_key)"
+
+    def proxy_app(self) -> ASGIApp:
+        return create_app(self._edge_parts(None))
+
+    def keys_app(self) -> ASGIApp:
+        from tollkeeper.admin.app import create_app as create_admin
+        from tollkeeper.admin.services import AdminServices
+
+        services = AdminServices(self.installation.store.directory, self.authenticator, self._pepper, self.installation.clock)
+        return create_admin(services, openai_error)
+
+    def local_app(self) -> ASGIApp:
+        """Both in one: what is no LLM route goes to the management API, which is imported when it is first asked."""
+        return create_app(self._edge_parts(LazyApp(self._keys_app_later, self.gateway.drain)))
+
+    def _edge_parts(self, fallback: ASGIApp | None) -> EdgeParts:
+        settings = self.installation.settings
+        return EdgeParts(
+            self.gateway,
+            self.installation.clock,
+            max_request_bytes=self.installation.snapshot.max_request_bytes or settings.max_request_bytes,
+            heartbeat_seconds=settings.heartbeat_seconds,
+            ready=self._ready,
+            on_stop=self.stop,
+            fallback=fallback,
+        )
+
+    async def stop(self) -> None:
+        """Every finished call is in the books before anything is let go."""
+        await self.gateway.drain()
+        await self.installation.transport.aclose()
+        self.installation.store.close()
+
+    async def _keys_app_later(self) -> ASGIApp:
+        return self.keys_app()
+
+    async def _ready(self) -> bool:
+        try:
+            await self.installation.store.directory.get(*READY_PROBE)
+        except StoreUnavailable:
+            return False
+        return True
+
+
+def load_snapshot(path: str) -> Snapshot:
+    """A compiled JSON is loaded, anything else compiled. Raises ConfigError with every finding."""
+    if not path:
+        raise ConfigError("No configuration: set TOLLKEEPER_CONFIG to a gateway.yaml or to what `tollkeeper config compile` made of it.")
+    if path.endswith(".json"):
+        try:
+            return load(Path(path).read_bytes())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path}: not a compiled configuration ({type(error).__name__}).") from error
+    from tollkeeper.config.compile import compile_file
+
+    return compile_file(Path(path), env=secret_env)
+
+
+def secret_of(text: str) -> Secret:
+    """`secret:<id>#<field>` is in Secrets Manager; anything else is the value itself."""
+    return Secret("aws", text.removeprefix("secret:")) if text.startswith("secret:") else Secret("literal", text)
+
+
+def kept_secret(folder: str, name: str, fresh: str) -> str:
+    """A secret of this installation, made once and kept in a file only its owner can read. `:memory:` keeps nothing."""
+    if folder == ":memory:":
+        return fresh
+    path = Path(folder) / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(fresh)
+        return path.read_text().strip()
+    except OSError as error:
+        raise StoreUnavailable(f"cannot keep state in {folder}: {error.strerror}") from error
+
+
+def _embedded_store(settings: Settings, clock: Clock) -> Store:
+    from tollkeeper.store.sqlite import SqliteStore
+
+    store = SqliteStore(settings.state, clock=clock)
+    return Store(store.directory, store.counters, store.ledger, store.close)
+
+
+def lambda_app(build: Callable[[Running], ASGIApp]) -> tuple[ASGIApp, Callable[[], Awaitable[None]]]:
+    """The app of a Lambda function, and its `drain`. The configuration is read now; the rest waits for the first request."""
+    settings = Settings.from_env()
+    log.configure(settings.log_level, json=True)
+    installation = Installation(settings)
+    started: list[Running] = []
+
+    async def first_use() -> ASGIApp:
+        started.append(await installation.start())
+        return build(started[0])
+
+    async def drain() -> None:
+        for running in started:
+            await running.gateway.drain()
+
+    return LazyApp(first_use, drain), drain

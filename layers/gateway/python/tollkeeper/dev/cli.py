@@ -1,0 +1,89 @@
+"""`tollkeeper config validate gateway.yaml` and `tollkeeper config compile gateway.yaml -o gateway.json`.
+
+Exit codes: 0 good, 1 the configuration has errors or a file cannot be written, 2 wrong arguments.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tollkeeper.config.compile import compile_file
+from tollkeeper.config.snapshot import Deployment, Snapshot, dump
+from tollkeeper.errors import ConfigError
+from tollkeeper.settings import secret_env
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints to stdout what was asked for, and to stderr what is wrong. Returns the exit code."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        snapshot = compile_file(Path(parsed.config), env=secret_env)
+        if parsed.command == "compile":
+            _write(snapshot, parsed.output)
+        else:
+            print("\n".join(_described(snapshot, parsed.config)))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{parsed.output}: cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _write(snapshot: Snapshot, output: str) -> None:
+    for line in _notes(snapshot):
+        print(line, file=sys.stderr)
+    if output == "-":
+        sys.stdout.write(dump(snapshot).decode() + "\n")
+    else:
+        Path(output).write_bytes(dump(snapshot))
+
+
+def _described(snapshot: Snapshot, name: str) -> list[str]:
+    count = len(snapshot.deployments)
+    lines = [f"{name} is good: {count} deployment{'' if count == 1 else 's'}, version {snapshot.version}"]
+    lines += [_deployment_line(row) for row in snapshot.deployments]
+    lines += [f"  {alias} -> {target} (alias)" for alias, target in snapshot.aliases.items()]
+    return lines + _notes(snapshot)
+
+
+def _deployment_line(row: Deployment) -> str:
+    return f"  {row.group} -> {row.provider}/{row.model} ({', '.join((_priced(row), _keyed(row)))})"
+
+
+def _priced(row: Deployment) -> str:
+    if row.prices is not None:
+        return f"prices: {row.prices.version}"
+    return "prices: by model" if row.wildcard_prices.patterns else "no known price"
+
+
+def _keyed(row: Deployment) -> str:
+    if row.mock_response is not None:
+        return "scripted"
+    if row.api_key is None:
+        return "no key"
+    if row.api_key.source == "env":
+        return f"key: {row.api_key.value}" + ("" if secret_env(row.api_key.value) else ", not set here")
+    return "key: Secrets Manager" if row.api_key.source == "aws" else "key: in the file"
+
+
+def _notes(snapshot: Snapshot) -> list[str]:
+    return [*(f"warning: {line}" for line in snapshot.warnings), *(f"not supported yet, ignored: {path}" for path in snapshot.unsupported)]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tollkeeper", description="Tollkeeper, a serverless LLM gateway.")
+    config = parser.add_subparsers(required=True, metavar="config").add_parser("config", help="check or compile a gateway.yaml")
+    commands = config.add_subparsers(dest="command", required=True)
+    validate = commands.add_parser("validate", help="say what is configured, or everything that is wrong")
+    compiled = commands.add_parser("compile", help="write what the proxy on Lambda loads")
+    for command in (validate, compiled):
+        command.add_argument("config", metavar="gateway.yaml")
+    compiled.add_argument("-o", "--output", required=True, metavar="gateway.json", help="- for standard output")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""`make dev`: gateway and management API on one local port, embedded store, a demo model, and whatever providers it can see.
+
+A wrong config, a port in use, a state folder that cannot be written: one clear line on stderr and exit code 1 (2 for wrong arguments).
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from tollkeeper import bootstrap
+from tollkeeper.config.snapshot import Snapshot
+from tollkeeper.dev.discover import discover
+from tollkeeper.errors import ConfigError, TollkeeperError
+from tollkeeper.settings import Settings
+from tollkeeper.telemetry import log
+
+
+def main() -> None:
+    arguments = _arguments()
+    log.configure(arguments.log_level, json=False)
+    try:
+        listener = _listen(arguments.host, arguments.port)
+        settings = Settings.from_env(store="sqlite", state=arguments.state, config=arguments.config)
+        installation = bootstrap.Installation(settings, snapshot=_snapshot(settings))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            running = runner.run(installation.start())
+            _greet(running, runner.run(running.shown_master_key()), listener.getsockname()[1], arguments.host)
+            runner.run(_serve(running, listener))
+    except (TollkeeperError, ValueError, OSError) as error:
+        sys.exit(f"tollkeeper: {_plain(error)}")
+
+
+async def _serve(running: bootstrap.Running, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        running.local_app(),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=10,
+        timeout_keep_alive=75,
+    )
+    await _Server(config).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends with exit code 0 after SIGTERM or SIGINT; uvicorn's own would raise the signal again once everything is settled."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def _snapshot(settings: Settings) -> Snapshot:
+    """The given config; without one, the demo configuration with what was found on this machine."""
+    if settings.config:
+        return bootstrap.load_snapshot(settings.config)
+    return discover()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        raise OSError(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}; choose another with PORT=") from None
+    return listener
+
+
+def _greet(running: bootstrap.Running, key: str, port: int, host: str) -> None:
+    snapshot = running.installation.snapshot
+    names = list(dict.fromkeys(row.group for row in snapshot.deployments))
+    base = f"http://{host}:{port}"
+    print(f"Tollkeeper is up on {base}  (state: {running.installation.settings.state})")
+    print(f"  models      {', '.join(names)}")
+    print(f"  master key  {key}")
+    if snapshot.unsupported:
+        print(f"  not supported yet, ignored: {', '.join(snapshot.unsupported)}")
+    model = next((name for name in names if "*" not in name), names[0] if names else "demo")
+    print("  try it:")
+    shown = key if key.startswith("sk-") else "$MASTER_KEY"
+    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+    print(f"""    curl -s {base}/v1/chat/completions -H 'Authorization: Bearer {shown}' -H 'Content-Type: application/json' -d '{body}'""")
+    sys.stdout.flush()
+
+
+def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.Loop
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tollkeeper.dev.server", description=__doc__.splitlines()[0])
+    parser.add_argument("--config", default=None, help="gateway.yaml (LiteLLM's config.yaml format); default: a demo configuration")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=4000)
+    parser.add_argument("--state", default=".tollkeeper", help="folder of the embedded store")
+    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    return parser.parse_args()
+
+
+def _plain(error: Exception) -> str:
+    return error.message if isinstance(error, TollkeeperError) and not isinstance(error, ConfigError) else str(error)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The proxy's ASGI app: every LLM route, with and without /v1."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from tollkeeper.clock import Clock
+from tollkeeper.edge.health import HealthEdge
+from tollkeeper.edge.http import Receive, Scope, Send, send_json
+from tollkeeper.edge.openai import OpenAIEdge
+from tollkeeper.edge.problems import openai_error
+from tollkeeper.errors import CallerError, NotFound
+from tollkeeper.pipeline import Gateway
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeParts:
+    """`ready` asks the store; `fallback` gets what is no LLM route (None: 404); `on_stop` runs once when the server ends."""
+
+    gateway: Gateway
+    clock: Clock
+    max_request_bytes: int
+    heartbeat_seconds: float
+    ready: Callable[[], Awaitable[bool]]
+    on_stop: Callable[[], Awaitable[None]]
+    fallback: ASGIApp | None = None
+
+
+def create_app(parts: EdgeParts) -> Starlette:
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await parts.on_stop()
+
+    app = Starlette(routes=_routes(parts), lifespan=lifespan)
+    app.router.redirect_slashes = False
+    app.router.default = parts.fallback or _not_found
+    return app
+
+
+def _routes(parts: EdgeParts) -> list[BaseRoute]:
+    openai = OpenAIEdge(parts.gateway, parts.clock, max_request_bytes=parts.max_request_bytes, heartbeat_seconds=parts.heartbeat_seconds)
+    health = HealthEdge(parts.ready)
+    with_and_without_v1: list[tuple[str, str, ASGIApp]] = [
+        ("POST", "/chat/completions", openai.chat_completions),
+        ("GET", "/models", openai.models),
+        ("GET", "/models/{model:path}", openai.model),
+    ]
+    as_they_stand: list[tuple[str, str, ASGIApp]] = [
+        ("GET", "/health/liveliness", health.liveliness),
+        ("GET", "/health/liveness", health.liveliness),
+        ("GET", "/health/readiness", health.readiness),
+    ]
+    found: list[BaseRoute] = [_route(method, prefix + path, app) for method, path, app in with_and_without_v1 for prefix in ("/v1", "")]
+    return found + [_route(method, path, app) for method, path, app in as_they_stand]
+
+
+class _Endpoint:
+    """Starlette hands raw ASGI to objects, and builds a Request for functions and bound methods."""
+
+    def __init__(self, app: ASGIApp, method: str) -> None:
+        self._app = app
+        self._method = method
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != self._method and not (scope["method"] == "HEAD" and self._method == "GET"):
+            error = CallerError(f"{scope['method']} is not allowed here; use {self._method}.", status=405, headers={"allow": self._method})
+            await send_json(send, *openai_error(error, ""))
+            return
+        await self._app(scope, receive, send)
+
+
+def _route(method: str, path: str, app: ASGIApp) -> Route:
+    return Route(path, _Endpoint(app, method))
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "http":
+        return
+    error = NotFound(f"Unknown route: {scope['method']} {scope['path'][:200]}", code="unknown_url", type="invalid_request_error")
+    await send_json(send, *openai_error(error, ""))

@@ -1,0 +1,80 @@
+"""Raw ASGI helpers of the hot path: read a JSON body within bounds, answer with bytes."""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from tollkeeper.errors import BadRequest, PayloadTooLarge
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+JSON_HEADERS = {"content-type": "application/json"}
+
+
+class ClientGone(Exception):
+    """The caller hung up before the request was complete; there is nobody to answer."""
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """Lower-case names; of a repeated header the last one counts."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def query_of(scope: Scope) -> dict[str, str]:
+    raw = scope.get("query_string") or b""
+    return dict(parse_qsl(raw.decode("latin-1"))) if raw else {}
+
+
+async def read_json(receive: Receive, headers: Mapping[str, str], limit: int) -> tuple[dict[str, Any], int]:
+    """The body as a JSON object, and its size in bytes. Raises PayloadTooLarge, BadRequest."""
+    _check_size(int(length) if (length := headers.get("content-length", "")).isdigit() else 0, limit)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        _check_size(size, limit)
+        if not message.get("more_body"):
+            break
+    try:
+        body = orjson.loads(b"".join(parts) if len(parts) > 1 else parts[0])
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(
+            f"The request body is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno}).", param="request_body"
+        ) from None
+    if not isinstance(body, dict):
+        raise BadRequest("The request body must be a JSON object.", param="request_body")
+    return body, size
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise PayloadTooLarge(
+            f"The request body is larger than {limit} bytes, the most this gateway takes (AWS Lambda's payload limit). "
+            "Send images and files by URL, or in smaller parts.",
+            param="request_body",
+        )
+
+
+async def send_json(send: Send, status: int, headers: Mapping[str, str], body: Any) -> None:
+    payload = orjson.dumps(body)
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": raw_headers({**JSON_HEADERS, "content-length": str(len(payload)), **headers}),
+        }
+    )
+    await send({"type": "http.response.body", "body": payload})
+
+
+def raw_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]

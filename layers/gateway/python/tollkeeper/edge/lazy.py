@@ -1,0 +1,42 @@
+"""An ASGI app that is built inside the first request: what it needs is fetched over the network, and a cold start must not wait for it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tollkeeper.edge.http import send_json
+from tollkeeper.edge.problems import openai_error
+from tollkeeper.errors import TollkeeperError
+
+
+class LazyApp:
+    """`build` is called once; while it fails every request is answered with its error, and the next one tries again."""
+
+    def __init__(self, build: Callable[[], Awaitable[ASGIApp]], on_stop: Callable[[], Awaitable[None]]) -> None:
+        self._build = build
+        self._on_stop = on_stop
+        self._app: ASGIApp | None = None
+        self._building = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif app := self._app or await self._built(send):
+            await app(scope, receive, send)
+
+    async def _built(self, send: Send) -> ASGIApp | None:
+        async with self._building:
+            try:
+                self._app = self._app or await self._build()
+            except TollkeeperError as error:
+                await send_json(send, *openai_error(error, ""))
+                return None
+        return self._app
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._on_stop()
+        await send({"type": "lifespan.shutdown.complete"})

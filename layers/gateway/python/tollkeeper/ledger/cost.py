@@ -1,0 +1,118 @@
+"""Usage × prices → what a call cost. Integer femto-dollars inside, one rounding at the end, no float in a sum. On the hot path.
+
+The parts of a usage lie inside its wholes (dialects/usage.py), so each token is billed once: as the most particular thing it is. A part
+without a rate of its own is billed as what it is a part of: 1-hour cache write → cache write → input; cache read, audio → input;
+reasoning, audio → output. A part larger than its whole cannot lie inside it: the provider counted it beside, and so it is billed (Azure's
+Grok: 29 prompt tokens, 157 of them cached). Where a provider states the cost of the call itself, that is the cost.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from tollkeeper.config.snapshot import Prices
+from tollkeeper.dialects.usage import Usage
+from tollkeeper.money import ZERO, NanoUSD, round_cost, usd_to_femto
+
+FALLBACK: Mapping[str, str] = {
+    "cache_creation_1h": "cache_creation",
+    "cache_creation": "input",
+    "cache_read": "input",
+    "cache_audio_read": "cache_read",
+    "audio_input": "input",
+    "reasoning": "output",
+    "audio_output": "output",
+}
+
+_MAX_STATED_USD = 10**6
+
+
+@dataclass(frozen=True, slots=True)
+class CostBreakdown:
+    """Nano-dollars. `total` is rounded once from the exact sum, so the rounded parts may differ from it by a few units.
+
+    A cost the provider stated has no parts.
+    """
+
+    total: NanoUSD
+    input: NanoUSD = ZERO
+    output: NanoUSD = ZERO
+    cache_read: NanoUSD = ZERO
+    cache_creation: NanoUSD = ZERO
+    reasoning: NanoUSD = ZERO
+    audio: NanoUSD = ZERO
+    request: NanoUSD = ZERO
+
+    def parts(self) -> dict[str, int]:
+        """What is not nothing, by name, without the total."""
+        return {name: value for name, value in asdict(self).items() if value and name != "total"}
+
+
+def cost_of(usage: Usage, prices: Prices) -> CostBreakdown:
+    """Each token once, whatever the provider counts. An absurd stated cost is not believed."""
+    if usage.cost_usd is not None and 0 <= usage.cost_usd <= _MAX_STATED_USD:
+        return CostBreakdown(round_cost(usd_to_femto(usage.cost_usd)))
+    creation = max(usage.cache_creation, usage.cache_creation_1h)
+    input_tokens = usage.input + _beside(usage.input, creation, usage.cache_read, usage.audio_input)
+    output_tokens = usage.output + _beside(usage.output, usage.reasoning, usage.audio_output)
+    parts: dict[str, int] = {}
+    for name, tokens in (*_input(usage, input_tokens, creation), *_output(usage, output_tokens), ("request", 1)):
+        if tokens:
+            part = _PART.get(name, name)
+            parts[part] = parts.get(part, 0) + tokens * rate_of(prices, name, input_tokens)
+    return CostBreakdown(round_cost(sum(parts.values())), **{part: round_cost(femto) for part, femto in parts.items()})
+
+
+def rate_of(prices: Prices, name: str, input_tokens: int) -> int:
+    """Femto-dollars per unit for a call of so many input tokens in all: a call above a threshold pays its price for every token."""
+    rate = prices.rates.get(name)
+    while rate is None:
+        if name not in FALLBACK:
+            return 0
+        name = FALLBACK[name]
+        rate = prices.rates.get(name)
+    price = rate.price
+    for threshold, dearer in rate.tiers:
+        if input_tokens > threshold:
+            price = dearer
+    return price
+
+
+_PART = {
+    "cache_creation_1h": "cache_creation",
+    "cache_audio_read": "cache_read",
+    "audio_input": "audio",
+    "audio_output": "audio",
+}
+
+
+def _beside(whole: int, *parts: int) -> int:
+    return sum(part for part in parts if part > whole)
+
+
+def _input(usage: Usage, whole: int, creation: int) -> tuple[tuple[str, int], ...]:
+    # More parts than whole: so many tokens must have been cached audio, counted as both.
+    both = max(0, min(creation + usage.cache_read + usage.audio_input - whole, usage.audio_input, usage.cache_read))
+    left, long_lived = _take(whole, usage.cache_creation_1h)
+    left, short_lived = _take(left, creation - usage.cache_creation_1h)
+    left, cached_audio = _take(left, both)
+    left, audio = _take(left, usage.audio_input - cached_audio)
+    left, cached = _take(left, usage.cache_read - cached_audio)
+    return (
+        ("input", left),
+        ("cache_read", cached),
+        ("cache_creation", short_lived),
+        ("cache_creation_1h", long_lived),
+        ("cache_audio_read", cached_audio),
+        ("audio_input", audio),
+    )
+
+
+def _output(usage: Usage, whole: int) -> tuple[tuple[str, int], ...]:
+    left, audio = _take(whole, usage.audio_output)
+    left, reasoning = _take(left, usage.reasoning)
+    return ("output", left), ("reasoning", reasoning), ("audio_output", audio)
+
+
+def _take(whole: int, part: int) -> tuple[int, int]:
+    taken = max(0, min(whole, part))
+    return whole - taken, taken

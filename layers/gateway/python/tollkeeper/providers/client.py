@@ -1,0 +1,163 @@
+"""One attempt at one deployment: encode, add the credential, send, decode. Knows no dialect and no provider by name."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+from tollkeeper.catalog.providers import auth_headers
+from tollkeeper.clock import Clock
+from tollkeeper.config.snapshot import Deployment
+from tollkeeper.dialects import registry
+from tollkeeper.dialects.base import ChatDialect, Chunk, Json, StreamDecoder, StreamFailed, Target, WireRequest
+from tollkeeper.errors import UpstreamAuthFailed, UpstreamError, UpstreamTimeout
+from tollkeeper.providers import scripted
+from tollkeeper.providers.credentials import Credentials
+from tollkeeper.providers.patience import Patience
+from tollkeeper.providers.transport import OutboundRequest, Response, Timeouts, Transport, read_all
+
+MAX_ERROR_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A buffered answer in the hub, and the provider's response headers (lower case)."""
+
+    body: Json
+    headers: Mapping[str, str]
+
+
+class ProviderClient:
+    """Shared by all requests; holds no state but the transport's pool and the credentials' cache."""
+
+    def __init__(self, transport: Transport, credentials: Credentials, clock: Clock) -> None:
+        self._transport = transport
+        self._credentials = credentials
+        self._clock = clock
+        self._scripted = scripted.ScriptedTransport(clock)
+
+    async def complete(self, deployment: Deployment, alias: str, request: Json, patience: Patience) -> Completed:
+        """Raises UpstreamError of any kind, or BadRequest from the dialect's encoder."""
+        dialect, target = self._speak(deployment, alias, request)
+        response = await self._send(deployment, dialect, target, request, patience)
+        body = await read_all(response)
+        return Completed(dialect.decode(body, target), response.headers)
+
+    async def stream(self, deployment: Deployment, alias: str, request: Json, patience: Patience) -> "UpstreamStream":
+        """Returns once the provider answered 2xx; raises as `complete` does."""
+        dialect, target = self._speak(deployment, alias, request)
+        response = await self._send(deployment, dialect, target, request, patience)
+        return UpstreamStream(response, dialect.stream_decoder(target))
+
+    def _speak(self, deployment: Deployment, alias: str, request: Json) -> tuple[ChatDialect, Target]:
+        mocked = scripted.script_for(deployment, request) is not None
+        dialect = registry.get("openai_chat" if mocked else deployment.dialect)
+        return dialect, Target(
+            model=deployment.model,
+            base_url=scripted.BASE_URL if mocked else deployment.base_url,
+            alias=alias,
+            provider=deployment.provider,
+            quirks=frozenset() if mocked else frozenset(deployment.quirks),
+            drop_params=deployment.drop_params,
+            drop=frozenset(deployment.additional_drop_params),
+            allow=frozenset(deployment.allowed_openai_params),
+            max_output_tokens=deployment.max_output_tokens,
+            extra_body=deployment.body,
+            created=int(self._clock.now()),
+        )
+
+    async def _send(self, deployment: Deployment, dialect: ChatDialect, target: Target, request: Json, patience: Patience) -> Response:
+        wire = dialect.encode(request, target)
+        if target.base_url == scripted.BASE_URL:
+            script = scripted.script_for(deployment, request)
+            response: Response = await self._scripted.answer(script, request, patience.first_byte)
+        else:
+            response = await self._send_signed(deployment, wire, patience, fresh=False)
+            if response.status in {401, 403} and deployment.api_key is not None and deployment.api_key.source != "literal":
+                response = await self._retry_with_fresh_credential(deployment, wire, patience, response)
+        if response.status < 300:
+            return response
+        body = await read_all(response, MAX_ERROR_BYTES)
+        raise _named(dialect.decode_error(response.status, response.headers, body, target), deployment)
+
+    async def _retry_with_fresh_credential(
+        self, deployment: Deployment, wire: WireRequest, patience: Patience, refused: Response
+    ) -> Response:
+        """One more try if the secret has been rotated since we read it; otherwise the refusal stands."""
+        assert deployment.api_key is not None
+        before = await self._credentials.resolve(deployment.api_key)
+        if await self._credentials.resolve(deployment.api_key, fresh=True) == before:
+            return refused
+        await refused.aclose()
+        return await self._send_signed(deployment, wire, patience, fresh=False)
+
+    async def _send_signed(self, deployment: Deployment, wire: WireRequest, patience: Patience, *, fresh: bool) -> Response:
+        headers = {"content-type": "application/json", **wire.headers}
+        if deployment.api_key is not None:
+            value = await self._credentials.resolve(deployment.api_key, fresh=fresh)
+            if value is None:
+                raise UpstreamAuthFailed(
+                    f"No credential for provider {deployment.provider}: {deployment.api_key.value} is not set."
+                    if deployment.api_key.source == "env"
+                    else f"No credential for provider {deployment.provider}."
+                )
+            headers.update(auth_headers(deployment.provider, value))
+        headers.update(deployment.headers)
+        timeouts = Timeouts(first_byte=patience.first_byte, read=patience.whole)
+        try:
+            return await self._transport.send(OutboundRequest(wire.url, wire.body, headers, wire.method, timeouts))
+        except UpstreamError as error:
+            raise _named(error, deployment)
+
+
+class UpstreamStream:
+    """A provider's stream as hub chunks, a list for each wake-up (many events may arrive in one read).
+
+    Raises UpstreamError where the provider or the connection failed; what was complete before it is returned first. `bytes_received`
+    bounds what was generated when no usage ever comes.
+    """
+
+    def __init__(self, response: Response, decoder: StreamDecoder) -> None:
+        self.headers = response.headers
+        self.bytes_received = 0
+        self._response = response
+        self._decoder = decoder
+        self._source = response.chunks()
+        self._failed: UpstreamError | None = None
+        self._ended = False
+
+    def __aiter__(self) -> AsyncIterator[list[Chunk]]:
+        return self
+
+    async def __anext__(self) -> list[Chunk]:
+        while True:
+            if self._failed is not None:
+                raise self._failed
+            if self._ended:
+                raise StopAsyncIteration
+            if chunks := await self._pull():
+                return chunks
+
+    async def _pull(self) -> list[Chunk]:
+        try:
+            data = await anext(self._source, None)
+            if data is None:
+                self._ended = True
+                return self._decoder.close()
+            self.bytes_received += len(data)
+            return self._decoder.feed(data)
+        except StreamFailed as failed:
+            self._failed = failed.error
+            return failed.chunks
+        except UpstreamError as error:
+            self._failed = error
+            return []
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+def _named(error: UpstreamError, deployment: Deployment) -> UpstreamError:
+    """Says which provider it was; an operator with nine of them wants to know."""
+    error.extra.setdefault("provider", deployment.provider)
+    if isinstance(error, UpstreamTimeout):
+        error.headers.setdefault("x-should-retry", "true")
+    return error

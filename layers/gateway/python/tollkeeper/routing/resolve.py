@@ -1,0 +1,58 @@
+"""The name a caller asks for → the deployments that may serve it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from tollkeeper.config.snapshot import Deployment, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ModelGroup:
+    """A model alias with its deployments (at least one). `access_groups` are the names under which a key may be given all of them."""
+
+    name: str
+    deployments: tuple[Deployment, ...]
+
+    @property
+    def access_groups(self) -> frozenset[str]:
+        return frozenset(group for deployment in self.deployments for group in deployment.access_groups)
+
+
+class Groups:
+    """An index over one snapshot. Exact names win over wildcards, and of those the longest (most specific) pattern wins."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        by_name: dict[str, list[Deployment]] = {}
+        for deployment in snapshot.deployments:
+            by_name.setdefault(deployment.group, []).append(deployment)
+        self._exact = {name: ModelGroup(name, tuple(rows)) for name, rows in by_name.items() if "*" not in name}
+        wildcards = ((name, tuple(rows)) for name, rows in by_name.items() if "*" in name)
+        self._wildcards = sorted(wildcards, key=lambda row: len(row[0]), reverse=True)
+        self._by_id = {deployment.id: ModelGroup(deployment.group, (deployment,)) for deployment in snapshot.deployments}
+
+    def listed(self) -> dict[str, frozenset[str]]:
+        """Every name a client can be shown, with its access groups. Patterns are left out: they are not callable as they stand."""
+        names = [*self._exact, *(alias for alias in self.snapshot.aliases if alias not in self._exact)]
+        return {name: group.access_groups for name in names if (group := self.find(name)) is not None}
+
+    def find(self, model: str, own_aliases: Mapping[str, str] | None = None) -> ModelGroup | None:
+        """`own_aliases` are the key's. A deployment's id also works, as in LiteLLM. None: there is no such model."""
+        name = (own_aliases or {}).get(model, model)
+        name = self.snapshot.aliases.get(name, name)
+        return self._exact.get(name) or self._match(name) or self._by_id.get(name)
+
+    def _match(self, name: str) -> ModelGroup | None:
+        for pattern, rows in self._wildcards:
+            if fnmatchcase(name, pattern):
+                return ModelGroup(name, tuple(_filled_in(row, pattern, name) for row in rows))
+        return None
+
+
+def _filled_in(row: Deployment, pattern: str, name: str) -> Deployment:
+    """`openai/*` asked for as `openai/gpt-4o` → the row's own `*` becomes `gpt-4o`."""
+    prefix = pattern.split("*", 1)[0]
+    matched = name[len(prefix) :]
+    model = row.model.replace("*", matched, 1) if "*" in row.model else row.model
+    return replace(row, model=model, prices=row.prices or row.wildcard_prices.get(model))
