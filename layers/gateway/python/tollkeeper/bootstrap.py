@@ -62,10 +62,12 @@ class Installation:
         transport: Transport | None = None,
         store: Store | None = None,
         clock: Clock = system,
+        env: Callable[[str], str | None] = secret_env,
     ) -> None:
-        """Raises ConfigError when the settings name a configuration that cannot be used."""
+        """`env` is where `os.environ/NAME` looks. Raises ConfigError when the settings name a configuration that cannot be used."""
         self.settings = settings
         self.clock = clock
+        self._env = env
         self.snapshot = snapshot or load_snapshot(settings.config)
         self._transport = transport
         self._store = store
@@ -91,7 +93,7 @@ class Installation:
     @cached_property
     def credentials(self) -> Credentials:
         ids = [name.strip() for name in self.settings.provider_secrets.split(",") if name.strip()]
-        return Credentials(secret_env, self.clock, secrets=self._secret_source(), secret_ids=ids)
+        return Credentials(self._env, self.clock, secrets=self._secret_source(), secret_ids=ids)
 
     @property
     def embedded(self) -> bool:

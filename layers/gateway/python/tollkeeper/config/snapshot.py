@@ -4,7 +4,9 @@
 Secrets are never in it unless the file itself has them: a reference (`os.environ/NAME`) stays a reference until first use.
 """
 
+import re
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -40,6 +42,42 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True)
+class PricePattern:
+    """`pattern` is a regular expression for `re.match` on a model's lower-case name."""
+
+    pattern: str
+    prices: Prices
+
+
+_MAX_REMEMBERED = 1000
+
+
+@dataclass(frozen=True)
+class PriceBook:
+    """Prices of a wildcard deployment (`openai/*`), by the model the caller names. The first pattern that matches wins."""
+
+    patterns: tuple[PricePattern, ...] = ()
+
+    def get(self, model: str) -> Prices | None:
+        """None: unknown, and not free."""
+        name = model.lower()
+        if name not in self._known:
+            # Callers choose the names: what is remembered of them must have an end.
+            if len(self._known) >= _MAX_REMEMBERED:
+                self._known.clear()
+            self._known[name] = next((row.prices for pattern, row in self._compiled if pattern.match(name)), None)
+        return self._known[name]
+
+    @cached_property
+    def _known(self) -> dict[str, Prices | None]:
+        return {}
+
+    @cached_property
+    def _compiled(self) -> list[tuple[re.Pattern[str], PricePattern]]:
+        return [(re.compile(row.pattern), row) for row in self.patterns]
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """One model on one provider with one credential."""
 
@@ -61,13 +99,16 @@ class Deployment:
     drop_params: bool = False
     additional_drop_params: tuple[str, ...] = ()
     allowed_openai_params: tuple[str, ...] = ()
-    weight: float = 1.0
+    weight: float | None = None
+    """None: not given (then rpm, then tpm weigh, as in LiteLLM)."""
     order: int = 1
     rpm: int | None = None
     tpm: int | None = None
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
     prices: Prices | None = None
+    wildcard_prices: PriceBook = PriceBook()
+    """For a wildcard row (`openai/*`) without prices of its own: the provider's price list by upstream model name."""
     mock_response: Any = None
     mode: str = "chat"
     access_groups: tuple[str, ...] = ()
@@ -83,7 +124,9 @@ class Snapshot:
     """Content hash."""
     deployments: tuple[Deployment, ...] = ()
     aliases: dict[str, str] = field(default_factory=dict)
-    """model_group_alias: other names for a group."""
+    """model_group_alias: other names for a group, each resolved to the group itself."""
+    hidden_aliases: tuple[str, ...] = ()
+    """Aliases that work but are not listed by /v1/models."""
     fallbacks: dict[str, tuple[str, ...]] = field(default_factory=dict)
     context_window_fallbacks: dict[str, tuple[str, ...]] = field(default_factory=dict)
     content_policy_fallbacks: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -98,6 +141,8 @@ class Snapshot:
     """Everything else that was validated, by section: litellm_settings, router_settings, general_settings."""
     unsupported: tuple[str, ...] = ()
     """Paths of keys that are LiteLLM's but do nothing here yet; said at start and by `tollkeeper config validate`."""
+    warnings: tuple[str, ...] = ()
+    """What is allowed but unwise, one line each, in the form of ConfigError's findings."""
 
 
 def dump(snapshot: Snapshot) -> bytes:
@@ -106,15 +151,20 @@ def dump(snapshot: Snapshot) -> bytes:
 
 def load(data: bytes) -> Snapshot:
     """The inverse of `dump`. Raises ValueError on anything else."""
-    raw = orjson.loads(data)
+    try:
+        return _snapshot(orjson.loads(data))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a compiled configuration: {type(error).__name__}") from None
+
+
+def _snapshot(raw: dict[str, Any]) -> Snapshot:
     fallback_maps = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
     return Snapshot(
         **{
             **raw,
             "deployments": tuple(_deployment(row) for row in raw["deployments"]),
             "master_key": _secret(raw.get("master_key")),
-            "default_fallbacks": tuple(raw.get("default_fallbacks", ())),
-            "unsupported": tuple(raw.get("unsupported", ())),
+            **{name: tuple(raw.get(name, ())) for name in ("default_fallbacks", "hidden_aliases", "unsupported", "warnings")},
             **{name: {k: tuple(v) for k, v in raw.get(name, {}).items()} for name in fallback_maps},
         }
     )
@@ -122,15 +172,20 @@ def load(data: bytes) -> Snapshot:
 
 def _deployment(row: dict[str, Any]) -> Deployment:
     tuples = ("quirks", "additional_drop_params", "allowed_openai_params", "access_groups")
-    prices = row.get("prices")
+    book = row.get("wildcard_prices") or {"patterns": ()}
     return Deployment(
         **{
             **row,
             "api_key": _secret(row.get("api_key")),
-            "prices": prices and Prices({unit: _rate(rate) for unit, rate in prices["rates"].items()}, prices["version"]),
+            "prices": _prices(row["prices"]) if row.get("prices") else None,
+            "wildcard_prices": PriceBook(tuple(PricePattern(entry["pattern"], _prices(entry["prices"])) for entry in book["patterns"])),
             **{name: tuple(row.get(name, ())) for name in tuples},
         }
     )
+
+
+def _prices(row: dict[str, Any]) -> Prices:
+    return Prices({unit: _rate(rate) for unit, rate in row["rates"].items()}, row["version"])
 
 
 def _rate(rate: dict[str, Any]) -> Rate:

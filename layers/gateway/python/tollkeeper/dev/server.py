@@ -86,6 +86,8 @@ def _greet(running: bootstrap.Running, key: str, port: int, host: str) -> None:
     print(f"Tollkeeper is up on {base}  (state: {running.installation.settings.state})")
     print(f"  models      {', '.join(names)}")
     print(f"  master key  {key}")
+    for warning in snapshot.warnings:
+        print(f"  warning     {warning}")
     if snapshot.unsupported:
         print(f"  not supported yet, ignored: {', '.join(snapshot.unsupported)}")
     model = next((name for name in names if "*" not in name), names[0] if names else "demo")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
+from tollkeeper.catalog.profiles import quirks_for
 from tollkeeper.config.snapshot import Deployment, Snapshot
 
 
@@ -34,7 +35,8 @@ class Groups:
 
     def listed(self) -> dict[str, frozenset[str]]:
         """Every name a client can be shown, with its access groups. Patterns are left out: they are not callable as they stand."""
-        names = [*self._exact, *(alias for alias in self.snapshot.aliases if alias not in self._exact)]
+        aliases = (alias for alias in self.snapshot.aliases if alias not in self._exact and alias not in self.snapshot.hidden_aliases)
+        names = [*self._exact, *aliases]
         return {name: group.access_groups for name in names if (group := self.find(name)) is not None}
 
     def find(self, model: str, own_aliases: Mapping[str, str] | None = None) -> ModelGroup | None:
@@ -55,4 +57,5 @@ def _filled_in(row: Deployment, pattern: str, name: str) -> Deployment:
     prefix = pattern.split("*", 1)[0]
     matched = name[len(prefix) :]
     model = row.model.replace("*", matched, 1) if "*" in row.model else row.model
-    return replace(row, model=model, prices=row.prices or row.wildcard_prices.get(model))
+    prices = row.prices or row.wildcard_prices.get(model)
+    return replace(row, model=model, prices=prices, quirks=tuple(quirks_for(row.provider, model)))

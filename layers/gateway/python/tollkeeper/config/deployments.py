@@ -1,0 +1,232 @@
+"""One entry of model_list → one Deployment, with everything the hot path needs decided: provider, URL, credential reference, prices."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import orjson
+
+from tollkeeper.catalog import prices as price_data
+from tollkeeper.catalog.profiles import quirks_for
+from tollkeeper.catalog.providers import Provider, base_url_for
+from tollkeeper.config.findings import Findings, Path, did_you_mean
+from tollkeeper.config.litellm_keys import SECRET_KEYS, price_field
+from tollkeeper.config.pricing import priced
+from tollkeeper.config.references import References
+from tollkeeper.config.schema import MODES, Entry, Info, Params, check
+from tollkeeper.config.snapshot import Deployment, PriceBook, Prices, Secret
+from tollkeeper.config.targets import Target, target_of
+
+SCRIPTED = Provider(name="scripted", base_url="scripted://", dialect="openai_chat", key_required=False)
+"""Stands in for the provider of a mock_response, which needs none."""
+
+
+@dataclass(slots=True)
+class Defaults:
+    """What litellm_settings and router_settings say for deployments that do not say it themselves."""
+
+    drop_params: bool = False
+    timeout: float = 600.0
+    stream_timeout: float | None = None
+
+
+@dataclass(slots=True)
+class Workshop:
+    """What compiling an entry needs, and what the entries share."""
+
+    findings: Findings
+    references: References
+    at: date
+    credentials: Mapping[str, Mapping[str, Any]]
+    defaults: Defaults
+    unsupported: list[str]
+    ids: dict[str, Path] = field(default_factory=dict)
+
+
+def compile_entry(entry: Any, raw: Any, path: Path, shop: Workshop) -> Deployment | None:
+    """None after at least one finding."""
+    checked = check(Entry, entry, path, shop.findings)
+    if checked is None:
+        return None
+    given = _with_credential(checked.litellm_params, path, shop)
+    params = check(Params, given, (*path, "litellm_params"), shop.findings)
+    info = check(Info, checked.model_info or {}, (*path, "model_info"), shop.findings)
+    if params is None or info is None:
+        return None
+    return _Builder(_Parts(checked.model_name, params, info, raw, path), shop).build()
+
+
+def _with_credential(params: dict[str, Any], path: Path, shop: Workshop) -> dict[str, Any]:
+    """litellm_credential_name: what the credential has and the entry has not. https://docs.litellm.ai/docs/proxy/credential_list"""
+    name = params.get("litellm_credential_name")
+    if not isinstance(name, str):
+        return params
+    if name not in shop.credentials:
+        here = (*path, "litellm_params", "litellm_credential_name")
+        shop.findings.error(here, f"there is no credential {name}", did_you_mean(name, shop.credentials, "add it to credential_list"))
+        return params
+    return {**shop.credentials[name], **params}
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """An entry after its types are checked; `raw` is the same entry as written."""
+
+    group: str
+    params: Params
+    info: Info
+    raw: Any
+    path: Path
+
+
+class _Builder:
+    def __init__(self, parts: _Parts, shop: Workshop) -> None:
+        self._group, self._params, self._info = parts.group, parts.params, parts.info
+        self._raw, self._path = parts.raw, parts.path
+        self._shop = shop
+        self._findings = shop.findings
+
+    def build(self) -> Deployment | None:
+        target = self._target()
+        if target is None:
+            return None
+        provider, model, params, info = target.provider, target.model, self._params, self._info
+        defaults, facts = self._shop.defaults, self._facts(target)
+        prices = self._prices(facts.prices)
+        return Deployment(
+            id=self._id(),
+            group=self._group,
+            provider=provider.name,
+            dialect=provider.dialect,
+            model=model,
+            base_url=self._base_url(provider),
+            api_key=self._api_key(provider),
+            headers=self._headers(provider),
+            body=self._body(),
+            quirks=tuple(sorted(quirks_for(provider.name, model))),
+            timeout=params.timeout or defaults.timeout,
+            stream_timeout=params.stream_timeout or defaults.stream_timeout,
+            drop_params=defaults.drop_params if params.drop_params is None else params.drop_params,
+            additional_drop_params=tuple(params.additional_drop_params or ()),
+            allowed_openai_params=tuple(params.allowed_openai_params or ()),
+            weight=params.weight,
+            order=1 if params.order is None else params.order,
+            rpm=params.rpm,
+            tpm=params.tpm,
+            max_input_tokens=info.max_input_tokens or facts.max_input_tokens,
+            max_output_tokens=info.max_output_tokens or info.max_tokens,
+            prices=prices,
+            wildcard_prices=self._price_book(provider) if "*" in model and prices is None else PriceBook(),
+            mock_response=params.mock_response,
+            mode=self._mode(),
+            access_groups=tuple(info.access_groups or ()),
+            info=info.model_dump(exclude_unset=True),
+        )
+
+    def _target(self) -> Target | None:
+        path = (*self._path, "litellm_params")
+        quiet = Findings()
+        mocked = self._params.mock_response is not None
+        target = target_of(self._params, path, quiet if mocked else self._findings)
+        if target is None:
+            return Target(SCRIPTED, self._params.model) if mocked else None
+        if target.responses:
+            self._shop.unsupported.append(f"model_list[{self._path[-1]}].litellm_params.model (responses/)")
+        return target if self._stars_agree(target) else None
+
+    def _stars_agree(self, target: Target) -> bool:
+        here = (*self._path, "litellm_params", "model")
+        if "*" in target.model and "*" not in self._group:
+            self._findings.error(here, "has a * that nothing fills in", "write a * in model_name as well, or name the model")
+            return False
+        if target.model.count("*") > 1:
+            self._findings.error(here, "has more than one *", f"write {target.provider.name}/*")
+            return False
+        return True
+
+    def _base_url(self, provider: Provider) -> str:
+        given = self._params.api_base or self._params.base_url
+        if given is None:
+            given = next((value for name in provider.base_env if (value := self._shop.references.value_of(name))), None)
+        if given and not given.startswith(("http://", "https://")):
+            self._findings.error((*self._path, "litellm_params", "api_base"), "is not a URL", "write it with https:// or http://")
+        url = base_url_for(provider, given)
+        if not url and self._params.mock_response is None:
+            named = f", or set {provider.base_env[0]}" if provider.base_env else ""
+            here = (*self._path, "litellm_params", "api_base")
+            self._findings.error(here, f"is missing, and {provider.name} has no address of its own", f"add api_base: https://…{named}")
+        return url
+
+    def _api_key(self, provider: Provider) -> Secret | None:
+        here = (*self._path, "litellm_params", "api_key")
+        if self._params.api_key:
+            return self._shop.references.secret(self._params.api_key, here)
+        found = [name for name in provider.key_env if self._shop.references.value_of(name) is not None]
+        if not found and not (provider.key_required and provider.key_env):
+            return None
+        if self._params.api_base and provider.key_required and provider.base_url and not self._same_host(provider):
+            problem = f"api_base is not {provider.name}'s own address, and would be sent the key in {provider.key_env[0]}"
+            self._findings.warn((*self._path, "litellm_params"), problem, "give this deployment its own api_key")
+        return self._shop.references.variable((found or list(provider.key_env))[0], here)
+
+    def _same_host(self, provider: Provider) -> bool:
+        return (self._params.api_base or "").split("/")[2:3] == provider.base_url.split("/")[2:3]
+
+    def _headers(self, provider: Provider) -> dict[str, str]:
+        organization = {"openai-organization": self._params.organization} if self._params.organization and provider.name == "openai" else {}
+        given = {**(self._params.headers or {}), **(self._params.extra_headers or {})}
+        return {**organization, **{name.lower(): value for name, value in given.items()}}
+
+    def _body(self) -> dict[str, Any]:
+        extra = {key: value for key, value in (self._params.model_extra or {}).items() if not price_field(key)}
+        return {**extra, **(self._params.extra_body or {})}
+
+    def _mode(self) -> str:
+        mode = self._info.mode or "chat"
+        if mode not in MODES:
+            self._findings.error((*self._path, "model_info", "mode"), f"there is no mode {mode}", did_you_mean(mode, MODES, "write chat"))
+        return mode
+
+    def _facts(self, target: Target) -> price_data.ModelFacts:
+        if "*" in target.model:
+            return price_data.UNKNOWN
+        base_model = self._info.base_model or self._params.base_model
+        facts = price_data.facts_of(target.provider.name, target.model, self._shop.at, base_model=base_model)
+        if facts.changes_on:
+            self._findings.warn((*self._path, "litellm_params", "model"), f"its price changes on {facts.changes_on}", "compile again then")
+        return facts
+
+    def _prices(self, known: Prices | None) -> Prices | None:
+        sections = (("model_info", self._info.model_extra), ("litellm_params", self._params.model_extra))
+        given = {
+            (*self._path, section, key): value
+            for section, extra in sections
+            for key, value in (extra or {}).items()
+            if value is not None and price_field(key)
+        }
+        return priced(given, known, self._findings)
+
+    def _price_book(self, provider: Provider) -> PriceBook:
+        return PriceBook(price_data.patterns_of(provider.name, self._shop.at))
+
+    def _id(self) -> str:
+        """As LiteLLM: a hash of what is written, so that it survives a restart. Credentials count by reference only."""
+        if self._info.id:
+            if self._info.id in self._shop.ids:
+                self._findings.error((*self._path, "model_info", "id"), "is another deployment's id too", "give each its own")
+            self._shop.ids[self._info.id] = self._path
+            return self._info.id
+        written = {key: _unsecret(key, value) for key, value in self._raw["litellm_params"].items()}
+        for repetition in range(len(self._shop.ids) + 1):
+            content = orjson.dumps([self._group, written, repetition], option=orjson.OPT_SORT_KEYS)
+            if (found := hashlib.sha256(content).hexdigest()) not in self._shop.ids:
+                break
+        self._shop.ids[found] = self._path
+        return found
+
+
+def _unsecret(key: str, value: Any) -> Any:
+    literal = isinstance(value, str) and not value.startswith(("os.environ/", "secret:", "${"))
+    return "literal" if key in SECRET_KEYS and literal else value

@@ -1,0 +1,141 @@
+"""Aliases and fallbacks: names that lead to other names. Each must lead somewhere, and not back to itself.
+
+Fallbacks may stand in router_settings or litellm_settings (the router's win), as `[{a: [b, c]}]`, `{a: [b, c]}`, `{a: b}` or
+`"a -> b -> c"`.
+https://docs.litellm.ai/docs/proxy/reliability
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from tollkeeper.config.findings import Findings, Path, did_you_mean
+
+FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
+FORM = "write `- model: [first, second]`"
+
+Chains = dict[str, tuple[str, ...]]
+
+
+@dataclass(slots=True)
+class Routes:
+    aliases: dict[str, str] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
+    chains: dict[str, Chains] = field(default_factory=dict)
+    default: tuple[str, ...] = ()
+
+
+def compile_routes(settings: Mapping[str, Mapping[str, Any]], groups: Iterable[str], ids: Iterable[str], findings: Findings) -> Routes:
+    """`settings` are the sections router_settings and litellm_settings; `groups` the model names, with patterns; `ids` the deployments'."""
+    names = _Names(tuple(groups), frozenset(ids))
+    router = settings["router_settings"]
+    aliases, hidden = _aliases(router.get("model_group_alias"), ("router_settings", "model_group_alias"), names, findings)
+    names.aliases = aliases
+    chains = {kind: _merged(kind, settings, names, findings) for kind in FALLBACKS}
+    return Routes(aliases, hidden, chains, _default(settings, names, findings))
+
+
+@dataclass(slots=True)
+class _Names:
+    groups: tuple[str, ...]
+    ids: frozenset[str]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.aliases or name in self.ids or any(name == group or fnmatchcase(name, group) for group in self.groups)
+
+    def unknown(self, name: str) -> tuple[str, str]:
+        return f"there is no model {name}", did_you_mean(name, (*self.groups, *self.aliases), "add it to model_list")
+
+
+def _aliases(written: Any, path: Path, names: _Names, findings: Findings) -> tuple[dict[str, str], tuple[str, ...]]:
+    if written is None:
+        return {}, ()
+    if not isinstance(written, dict):
+        findings.error(path, "must be a mapping", "write `alias: model` lines below it")
+        return {}, ()
+    direct: dict[str, str] = {}
+    hidden: list[str] = []
+    for alias, entry in written.items():
+        here = (*path, alias)
+        target = entry.get("model") if isinstance(entry, dict) else entry
+        if not isinstance(target, str):
+            findings.error(here, "must name a model", "write `alias: model` or `alias: {model: name, hidden: true}`")
+        elif alias in names.groups:
+            findings.error(here, "a model in model_list has this name already", "rename the alias, or remove it")
+        else:
+            direct[alias] = target
+            hidden += [alias] if isinstance(entry, dict) and entry.get("hidden") is True else []
+    names.aliases = direct
+    followed = {alias: _end_of(alias, direct, names, (*path, alias), findings) for alias in direct}
+    return {alias: target for alias, target in followed.items() if target}, tuple(hidden)
+
+
+def _end_of(alias: str, direct: Mapping[str, str], names: _Names, path: Path, findings: Findings) -> str | None:
+    """The model an alias of aliases means in the end."""
+    seen, name = [alias], direct[alias]
+    while name in direct:
+        if name in seen:
+            findings.error(path, f"is an alias of itself ({' -> '.join([*seen, name])})", "let one of them name a model")
+            return None
+        seen.append(name)
+        name = direct[name]
+    if name not in names:
+        findings.error(path, *names.unknown(name))
+        return None
+    return name
+
+
+def _merged(kind: str, settings: Mapping[str, Mapping[str, Any]], names: _Names, findings: Findings) -> Chains:
+    chains: Chains = {}
+    for section in ("router_settings", "litellm_settings"):
+        for path, model, targets in _written(settings[section].get(kind), (section, kind), findings):
+            # Chains are looked up by the group's own name, whatever alias was asked for.
+            chains.setdefault(names.aliases.get(model, model), _targets(model, targets, path, names, findings))
+    return chains
+
+
+def _written(value: Any, path: Path, findings: Findings) -> Iterator[tuple[Path, str, Any]]:
+    if value is None:
+        return
+    if isinstance(value, dict):
+        for model, targets in value.items():
+            yield (*path, model), model, targets
+    elif isinstance(value, str) and "->" in value:
+        model, *targets = _arrows(value)
+        yield path, model, targets
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            if isinstance(item, list):
+                findings.error((*path, index), "must be a mapping of a model to its fallbacks", FORM)
+            else:
+                yield from _written(item, (*path, index), findings)
+    else:
+        findings.error(path, "must be a list of mappings", FORM)
+
+
+def _targets(model: str, targets: Any, path: Path, names: _Names, findings: Findings) -> tuple[str, ...]:
+    if model != "*" and model not in names:
+        findings.error(path, *names.unknown(model))
+    listed = _arrows(targets) if isinstance(targets, str) else targets
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        findings.error(path, "must be a list of model names", FORM)
+        return ()
+    for name in listed:
+        if name not in names:
+            findings.error(path, *names.unknown(name))
+        elif names.aliases.get(name, name) == names.aliases.get(model, model):
+            findings.error(path, f"{model} falls back to itself", "remove it from its own list")
+    return tuple(listed)
+
+
+def _default(settings: Mapping[str, Mapping[str, Any]], names: _Names, findings: Findings) -> tuple[str, ...]:
+    for section in ("router_settings", "litellm_settings"):
+        if (written := settings[section].get("default_fallbacks")) is not None:
+            return _targets("*", written, (section, "default_fallbacks"), names, findings)
+    return ()
+
+
+def _arrows(text: str) -> list[str]:
+    return [part for part in (part.strip() for part in text.split("->")) if part]

@@ -1,0 +1,158 @@
+"""The shapes and types of gateway.yaml, in LiteLLM's spelling. Which keys exist is `litellm_keys.py`'s business; here is what they hold.
+
+Text from the environment counts as the number or boolean it spells (`rpm: os.environ/RPM`).
+https://docs.litellm.ai/docs/proxy/configs
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from tollkeeper.config.findings import Findings, Path
+
+Model = TypeVar("Model", bound=BaseModel)
+
+MODES = (
+    "chat", "completion", "embedding", "responses", "image_generation", "image_edit", "audio_transcription", "audio_speech", "rerank",
+    "moderation", "realtime", "batch", "video_generation", "ocr", "search", "vector_store",
+)  # fmt: skip
+"""https://docs.litellm.ai/docs/proxy/health names the ones a deployment is probed by."""
+
+
+def _not_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "must be a number")
+    return value
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Count = Annotated[int, BeforeValidator(_not_boolean), Field(ge=0, le=2**53)]
+Seconds = Annotated[float, BeforeValidator(_not_boolean), Field(gt=0)]
+Number = Annotated[float, BeforeValidator(_not_boolean), Field(ge=0)]
+Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """Keys without a field here ride along untyped (`model_extra`)."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=(), allow_inf_nan=False)
+
+
+class Params(Section):
+    """litellm_params. The extra ones are prices, or parameters of the upstream request."""
+
+    model: Text
+    api_key: str | None = None
+    api_base: str | None = None
+    base_url: str | None = None
+    custom_llm_provider: str | None = None
+    litellm_credential_name: str | None = None
+    organization: str | None = None
+    base_model: str | None = None
+    rpm: Count | None = None
+    tpm: Count | None = None
+    weight: Number | None = None
+    order: Count | None = None
+    timeout: Seconds | None = None
+    stream_timeout: Seconds | None = None
+    mock_response: Any = None
+    drop_params: bool | None = None
+    additional_drop_params: list[str] | None = None
+    allowed_openai_params: list[str] | None = None
+    headers: dict[str, str] | None = None
+    extra_headers: dict[str, str] | None = None
+    extra_body: dict[str, Any] | None = None
+
+
+class Info(Section):
+    """model_info. The extra ones are prices or descriptions."""
+
+    id: Name | None = None
+    mode: str | None = None
+    base_model: str | None = None
+    access_groups: list[str] | None = None
+    max_tokens: Count | None = None
+    max_input_tokens: Count | None = None
+    max_output_tokens: Count | None = None
+
+
+class Entry(Section):
+    """One of model_list. The two mappings are checked on their own, so that a mistake in one does not hide those of the other."""
+
+    model_name: Text
+    litellm_params: dict[str, Any]
+    model_info: dict[str, Any] | None = None
+
+
+class Credential(Section):
+    """One of credential_list: values that stand in for missing litellm_params where litellm_credential_name says so."""
+
+    credential_name: Text
+    credential_values: dict[str, Any]
+    credential_info: dict[str, Any] | None = None
+
+
+class LiteLLMSettings(Section):
+    """Fallbacks have several forms each; routes.py reads them."""
+
+    drop_params: bool | None = None
+    request_timeout: Seconds | None = None
+    num_retries: Count | None = None
+
+
+class RouterSettings(Section):
+    num_retries: Count | None = None
+    timeout: Seconds | None = None
+    stream_timeout: Seconds | None = None
+    retry_policy: dict[str, Count] | None = None
+    model_group_retry_policy: dict[str, dict[str, Count]] | None = None
+
+
+class GeneralSettings(Section):
+    master_key: str | None = None
+    litellm_key_header_name: Text | None = None
+    max_request_size_mb: Seconds | None = None
+
+
+def check(model: type[Model], data: Any, path: Path, findings: Findings) -> Model | None:
+    """The typed form, or None after a finding for each mistake. No value is quoted: it may be a credential."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        for mistake in error.errors(include_url=False, include_input=False):
+            findings.error((*path, *_plain(mistake["loc"])), *_said(mistake))
+    return None
+
+
+def _plain(loc: tuple[str | int, ...]) -> Path:
+    return tuple(part for part in loc if part != "[key]")
+
+
+_SAID: Mapping[str, tuple[str, str]] = {
+    "missing": ("is missing", "add it"),
+    "string_type": ("must be text", "put it in quotes"),
+    "string_too_short": ("is empty", "give it a value or remove it"),
+    "int": ("must be a whole number", ""),
+    "float": ("must be a number", ""),
+    "number_type": ("must be a number", ""),
+    "finite_number": ("must be a finite number", ""),
+    "bool": ("must be true or false", ""),
+    "list_type": ("must be a list", "write one item per line, each after `- `"),
+    "dict_type": ("must be a mapping", "write `key: value` lines below it"),
+    "model_type": ("must be a mapping", "write `key: value` lines below it"),
+    "model_attributes_type": ("must be a mapping", "write `key: value` lines below it"),
+}
+
+
+def _said(mistake: ErrorDetails) -> tuple[str, str]:
+    kind, limits = mistake["type"], mistake.get("ctx", {})
+    if kind in {"greater_than", "greater_than_equal", "less_than_equal"}:
+        words = {"gt": "more than", "ge": "at least", "le": "at most"}
+        return next((f"must be {words[name]} {limit:g}", "") for name, limit in limits.items() if name in words)
+    return _SAID.get(kind) or _SAID.get(kind.split("_")[0]) or (mistake["msg"], "")
