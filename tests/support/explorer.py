@@ -144,33 +144,39 @@ async def _as(number: int, program: Callable[[], Awaitable[None]]) -> None:
     await program()
 
 
-def explore(
-    make: Callable[[], tuple[Bench, Sequence[Callable[[], Awaitable[None]]], Callable[[], None], Callable[[], Awaitable[None]]]],
-    *,
-    max_faults: int,
-    moves: Sequence[Move] = FAULTS,
-    limit: int = 200_000,
-) -> int:
-    """Runs every history of what `make` builds: (bench, programs, check after each step, check at the end). Returns how many there were."""
+@dataclass(frozen=True)
+class Case:
+    """What to explore: the programs, what holds after every step, and what holds when all is over."""
+
+    bench: Bench
+    programs: Sequence[Callable[[], Awaitable[None]]]
+    after_step: Callable[[], None]
+    at_end: Callable[[], Awaitable[None]]
+
+
+def explore(make: Callable[[], Awaitable[Case]], *, max_faults: int, moves: Sequence[Move] = FAULTS, limit: int = 200_000) -> int:
+    """Runs every history of what `make` builds, each time anew. Returns how many different states there were."""
     prefix: list[int] = []
     seen: set[int] = set()
-    count = 0
     with asyncio.Runner() as runner:
         while True:
-            bench, programs, after_step, at_end = make()
-            history = History(bench, prefix, max_faults, moves, seen=seen)
+            case = runner.run(_made(make))
+            history = History(case.bench, prefix, max_faults, moves, seen=seen)
             try:
-                runner.run(history.run(programs, after_step))
+                runner.run(history.run(case.programs, case.after_step))
                 if not history.cut:
-                    runner.run(at_end())
+                    runner.run(case.at_end())
             except BaseException as error:
                 error.add_note("history: " + "; ".join(history.story))
                 raise
-            count += 1
-            assert count <= limit, "more histories than this test is meant for"
+            assert len(seen) <= limit, "more states than this test is meant for"
             prefix = history.picks[:]
             while prefix and prefix[-1] + 1 >= history.options[len(prefix) - 1]:
                 prefix.pop()
             if not prefix:
-                return count
+                return len(seen)
             prefix[-1] += 1
+
+
+async def _made(make: Callable[[], Awaitable[Case]]) -> Case:
+    return await make()

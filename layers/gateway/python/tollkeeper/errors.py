@@ -17,6 +17,7 @@
     │   │   └── ContentPolicyViolation
     │   ├── UpstreamAuthFailed      provider refused our credential: try another deployment
     │   ├── UpstreamRateLimited     429
+    │   │   └── UpstreamQuotaExceeded   our account there is out of credit: waiting does not help
     │   ├── UpstreamTimeout         408, or no answer in time
     │   ├── UpstreamUnreachable     no connection, or it closed before an answer
     │   ├── UpstreamFailed          provider's 5xx
@@ -137,6 +138,12 @@ class UpstreamAuthFailed(UpstreamError):
 
 class UpstreamRateLimited(UpstreamError):
     status, type = 429, "throttling_error"
+
+
+class UpstreamQuotaExceeded(UpstreamRateLimited):
+    """Our credit at the provider is used up (402, or 429 insufficient_quota): another deployment may serve, this one will not soon."""
+
+    retryable = False
 
 
 class UpstreamTimeout(UpstreamError):

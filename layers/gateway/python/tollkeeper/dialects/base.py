@@ -37,6 +37,8 @@ class Target:
     """allowed_openai_params: sent even if the profile says otherwise."""
     max_output_tokens: int | None = None
     """The model's own output limit, for wire formats that insist on one."""
+    created: int = 0
+    """Epoch seconds at which the gateway saw the request: `created` of answers whose provider gives none."""
     extra_body: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -55,16 +57,20 @@ class Chunk:
 
     `raw`, when set, is its JSON exactly as it should be sent (alias already in place): the openai edge passes it on untouched, and
     `data` parses it only if somebody asks. `has_content` tells whether an answer has begun (text, reasoning, refusal, tool call),
-    after which no fallback is possible. `usage` is the hub's usage object when this chunk carries one.
+    after which no fallback is possible. `usage` is the hub's usage object when this chunk carries one. `text_bytes` counts the answer in
+    it (UTF-8 bytes of text, reasoning and tool arguments): what a stream that is cut before its usage is charged for.
     """
 
-    __slots__ = ("_data", "has_content", "raw", "usage")
+    __slots__ = ("_data", "has_content", "raw", "text_bytes", "usage")
 
-    def __init__(self, data: Json | None = None, *, raw: bytes | None = None, has_content: bool, usage: Json | None = None) -> None:
+    def __init__(
+        self, data: Json | None = None, *, raw: bytes | None = None, has_content: bool, usage: Json | None = None, text_bytes: int = 0
+    ) -> None:
         self._data = data
         self.raw = raw
         self.has_content = has_content
         self.usage = usage
+        self.text_bytes = text_bytes
 
     @property
     def data(self) -> Json:

@@ -7,6 +7,8 @@ The parts lie inside the wholes: cache_read and cache_creation ⊂ input, reason
 from dataclasses import dataclass
 from typing import Any
 
+XAI_TICKS_PER_USD = 10**10
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -26,17 +28,21 @@ class Usage:
 def usage_from_hub(usage: dict[str, Any]) -> Usage:
     """Reads the hub's usage object; missing, null and non-numeric fields count as 0.
 
-    xAI's chat API leaves reasoning out of completion_tokens (`total = prompt + completion + reasoning`): it is added here, so that output
-    always is what is billed.
+    Where `total` says more than its parts, the parts are short, and `input` and `output` are made to be what is billed: xAI's chat API
+    leaves reasoning out of completion_tokens, Gemini's OpenAI endpoint leaves it out without naming it, Mistral leaves audio out of
+    prompt_tokens.
     """
-    prompt_details = usage.get("prompt_tokens_details") or {}
-    completion_details = usage.get("completion_tokens_details") or {}
+    prompt_details = _details(usage, "prompt_tokens_details")
+    completion_details = _details(usage, "completion_tokens_details")
     prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    reasoning, total = _count(completion_details.get("reasoning_tokens")), _count(usage.get("total_tokens"))
-    if reasoning and total == prompt + completion + reasoning:
-        completion += reasoning
-    creation_details = prompt_details.get("cache_creation_token_details") or {}
-    cost = usage.get("cost")
+    reasoning, audio = _count(completion_details.get("reasoning_tokens")), _count(prompt_details.get("audio_tokens"))
+    missing = max(0, _count(usage.get("total_tokens")) - prompt - completion)
+    if missing and missing == audio and missing != reasoning:
+        prompt += missing
+    elif missing:
+        completion += missing
+        reasoning = reasoning or missing
+    creation_details = _details(prompt_details, "cache_creation_token_details")
     return Usage(
         input=prompt,
         output=completion,
@@ -44,10 +50,25 @@ def usage_from_hub(usage: dict[str, Any]) -> Usage:
         cache_creation=_count(prompt_details.get("cache_creation_tokens") or prompt_details.get("cache_write_tokens")),
         cache_creation_1h=_count(creation_details.get("ephemeral_1h_input_tokens")),
         reasoning=reasoning,
-        audio_input=_count(prompt_details.get("audio_tokens")),
+        audio_input=audio,
         audio_output=_count(completion_details.get("audio_tokens")),
-        cost_usd=float(cost) if isinstance(cost, int | float) and not isinstance(cost, bool) else None,
+        cost_usd=_stated_cost(usage),
     )
+
+
+def _stated_cost(usage: dict[str, Any]) -> float | None:
+    """OpenRouter says `cost`, Perplexity `cost.total_cost`, xAI `cost_in_usd_ticks` (10**10 to the dollar, https://docs.x.ai)."""
+    cost = usage.get("cost")
+    if isinstance(cost, dict):
+        cost = cost.get("total_cost")
+    if cost is None and isinstance(ticks := usage.get("cost_in_usd_ticks"), int):
+        cost = ticks / XAI_TICKS_PER_USD
+    return float(cost) if isinstance(cost, int | float) and not isinstance(cost, bool) else None
+
+
+def _details(usage: dict[str, Any], name: str) -> dict[str, Any]:
+    details = usage.get(name)
+    return details if isinstance(details, dict) else {}
 
 
 def _count(value: Any) -> int:
