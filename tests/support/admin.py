@@ -1,9 +1,12 @@
 """The management API in process: the real app, authenticator and embedded store, on a clock that a test moves by hand."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
+from jsonschema import Draft202012Validator
 
 from tollkeeper.admin.app import create_app
 from tollkeeper.admin.services import AdminServices, SpendReader
@@ -43,6 +46,24 @@ class HandClock:
         return time_ordered_id(self._now, self._ids.to_bytes(10, "big"))
 
 
+class Contract:
+    """Holds every answer against the OpenAPI document that the API serves of itself."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._paths = [(re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path)), path.count("{"), item) for path, item in document["paths"].items()]
+        self._components = document["components"]
+
+    def check(self, method: str, path: str, answer: httpx.Response) -> None:
+        found = [(holes, item) for pattern, holes, item in self._paths if pattern.fullmatch(path) and method.lower() in item]
+        if not found:
+            return
+        operation = min(found, key=lambda row: row[0])[1][method.lower()]
+        status = str(answer.status_code)
+        response = operation["responses"].get(status) or operation["responses"][f"{status[0]}XX"]
+        schema = response["content"]["application/json"]["schema"]
+        Draft202012Validator({**schema, "components": self._components}).validate(answer.json())
+
+
 @dataclass
 class Admin:
     """`call` is one request with `caller` as the bearer of the key."""
@@ -51,10 +72,14 @@ class Admin:
     clock: HandClock
     authenticator: Authenticator
     client: httpx.AsyncClient
+    contract: Contract
+    services: AdminServices
 
     async def call(self, method: str, path: str, *, caller: str | None = MASTER, **request: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {caller}"} if caller else {}
-        return await self.client.request(method, path, headers={**headers, **request.pop("headers", {})}, **request)
+        answer = await self.client.request(method, path, headers={**headers, **request.pop("headers", {})}, **request)
+        self.contract.check(method, path.partition("?")[0], answer)
+        return answer
 
     async def post(self, path: str, body: Any, *, caller: str | None = MASTER) -> httpx.Response:
         return await self.call("POST", path, caller=caller, json=body)
@@ -77,12 +102,26 @@ class Admin:
         self.store.close()
 
 
-def make_admin(directory: Table | None = None, spend: SpendReader | None = None, *, cache_seconds: float = 5.0) -> Admin:
-    """`directory` stands in for the store's own, to make it slow, broken or busy."""
+_contracts: list[Contract] = []
+
+
+def _contract(app: FastAPI) -> Contract:
+    """One for all: the document is the same and takes a second."""
+    if not _contracts:
+        _contracts.append(Contract(app.openapi()))
+    return _contracts[0]
+
+
+def make_admin(
+    directory: Table | None = None, spend: SpendReader | None = None, *, cache_seconds: float = 5.0, **services: Any
+) -> Admin:
+    """`directory` stands in for the store's own, to make it slow, broken or busy; `services` are further fields of AdminServices."""
     clock = HandClock()
     store = SqliteStore(":memory:", clock=clock)
     table = directory or store.directory
     authenticator = Authenticator(table, PEPPER, master_key=MASTER, clock=clock, cache_seconds=cache_seconds)
-    app = create_app(AdminServices(table, authenticator, PEPPER, clock, spend), openai_error)
+    made = AdminServices(table, authenticator, PEPPER, clock, spend, **{"ledger": store.ledger, **services})
+    app = create_app(made, openai_error)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    return Admin(store, clock, authenticator, httpx.AsyncClient(transport=transport, base_url="http://gateway"))
+    client = httpx.AsyncClient(transport=transport, base_url="http://gateway")
+    return Admin(store, clock, authenticator, client, _contract(app), made)

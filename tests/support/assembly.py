@@ -50,7 +50,7 @@ class Assembly:
         """Every violation the validators reported."""
         report = json.loads((self.folder / "validation-report.json").read_text())
         return [
-            f"{plugin['summary']['pluginName']}: {violation['ruleName']} {place['constructPath']}"
+            f"{plugin['pluginName']}: {violation['ruleName']} {place['constructPath']}"
             for plugin in report["pluginReports"]
             for violation in plugin["violations"]
             for place in violation["violatingConstructs"]

@@ -12,7 +12,7 @@ from tollkeeper.budgets.scopes import Owner, ScopeCap, ScopeKind, Terms, scope_c
 from tollkeeper.budgets.slices import View, cell_of
 from tollkeeper.clock import time_ordered_id
 from tollkeeper.errors import StoreUnavailable
-from tollkeeper.money import NanoUSD
+from tollkeeper.money import NanoUSD, usd_to_nano
 from tollkeeper.store.table import AtMost, Condition, ConditionFailed, Equals, Exists, Item, Missing, Page
 
 Fault = Literal["", "down", "lost", "again"]
@@ -224,9 +224,19 @@ def usd(amount: float) -> NanoUSD:
     return NanoUSD(round(amount * 10**9))
 
 
+def dollar_terms(**terms: Any) -> Terms:
+    """Terms with their money in dollars, as tests read best."""
+    for name in ("max_budget", "soft_budget", "temp_budget_increase"):
+        if terms.get(name) is not None:
+            terms[name] = usd_to_nano(terms[name])
+    if "budget_limits" in terms:
+        terms["budget_limits"] = tuple((duration, usd_to_nano(amount)) for duration, amount in terms["budget_limits"])
+    return Terms(**terms)
+
+
 def scope(kind: ScopeKind = "team", name: str = "marketing", **terms: Any) -> ScopeCap:
     """One counter, as a record with these fields makes it."""
-    [cap] = scope_caps([Owner(kind, (name,), Terms(**terms))], START)
+    [cap] = scope_caps([Owner(kind, (name,), dollar_terms(**terms))], START)
     return cap
 
 

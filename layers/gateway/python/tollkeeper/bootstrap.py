@@ -8,7 +8,7 @@ used.
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from random import SystemRandom
@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp
 
+from tollkeeper.admission.doorkeeper import MIN_OUTPUT_TOKENS, Doorkeeper
+from tollkeeper.admission.housekeeping import Housekeeping
+from tollkeeper.admission.payer import Policy
 from tollkeeper.auth.authenticate import Authenticator
+from tollkeeper.budgets.hold import Options
+from tollkeeper.budgets.janitor import Janitor
+from tollkeeper.budgets.reserve import Budgets
+from tollkeeper.budgets.windows import zone_named
 from tollkeeper.clock import Clock, system
 from tollkeeper.config.snapshot import Secret, Snapshot, load
 from tollkeeper.edge.app import EdgeParts, create_app
@@ -24,6 +31,7 @@ from tollkeeper.edge.lazy import LazyApp
 from tollkeeper.edge.problems import openai_error
 from tollkeeper.errors import ConfigError, OurError, StoreUnavailable, UpstreamError, UpstreamTimeout
 from tollkeeper.ledger.book import Ledger
+from tollkeeper.limits.rate import Limits
 from tollkeeper.pipeline import Gateway
 from tollkeeper.providers.client import ProviderClient
 from tollkeeper.providers.credentials import Credentials, SecretSource
@@ -34,6 +42,7 @@ from tollkeeper.settings import Settings, aws_env, proxy_configured, secret_env
 from tollkeeper.store.aws import NotSent
 from tollkeeper.store.table import Table
 from tollkeeper.telemetry import log
+from tollkeeper.telemetry.events import log_event
 
 if TYPE_CHECKING:
     from tollkeeper.store.credentials import CredentialChain
@@ -177,11 +186,16 @@ class Running:
             cache_seconds=settings.key_cache_seconds,
             key_header=snapshot.key_header,
         )
+        self.options = _budget_options(snapshot)
+        self.budgets = Budgets(store.counters, clock, self.options, log_event)
+        ledger = Ledger(store.ledger, clock)
+        self.housekeeping = Housekeeping(Janitor(store.counters, clock, self.options, log_event), ledger, clock)
         self.gateway = Gateway(
             groups=lambda: groups,
             authenticator=self.authenticator,
+            doorkeeper=_doorkeeper(installation, self.budgets),
             client=ProviderClient(installation.transport, installation.credentials, clock),
-            ledger=Ledger(store.ledger, clock),
+            ledger=ledger,
             clock=clock,
             random=SystemRandom(),
             books_before_reply=installation.embedded,
@@ -208,7 +222,8 @@ class Running:
 
     def local_app(self) -> ASGIApp:
         """Both in one: what is no LLM route goes to the management API, which is imported when it is first asked."""
-        return create_app(self._edge_parts(LazyApp(self._keys_app_later, self.gateway.drain)))
+        parts = self._edge_parts(LazyApp(self._keys_app_later, self.gateway.drain))
+        return create_app(replace(parts, background=self.housekeeping.sweep_for_ever))
 
     def _edge_parts(self, fallback: ASGIApp | None) -> EdgeParts:
         settings = self.installation.settings
@@ -237,6 +252,27 @@ class Running:
         except StoreUnavailable:
             return False
         return True
+
+
+def _budget_options(snapshot: Snapshot) -> Options:
+    own = snapshot.settings.get("tollkeeper", {}).get("budgets") or {}
+    status = snapshot.settings.get("litellm_settings", {}).get("budget_exceeded_status_code")
+    given = {"status": status, **{name: own.get(name) for name in ("clamp_percent", "wait_seconds")}}
+    return Options(**{name: value for name, value in given.items() if value is not None})
+
+
+def _doorkeeper(installation: Installation, budgets: Budgets) -> Doorkeeper:
+    settings = installation.snapshot.settings
+    litellm, general, own = (settings.get(name, {}) for name in ("litellm_settings", "general_settings", "tollkeeper"))
+    fail_closed = general.get("fail_closed_rate_limit_enforcement") is True
+    return Doorkeeper(
+        budgets,
+        Limits(installation.store.counters, installation.clock, fail_closed=fail_closed),
+        Policy.of(installation.snapshot),
+        installation.clock,
+        zone=zone_named(litellm.get("timezone") or "UTC"),
+        min_output_tokens=(own.get("budgets") or {}).get("min_output_tokens") or MIN_OUTPUT_TOKENS,
+    )
 
 
 def load_snapshot(path: str) -> Snapshot:
@@ -296,3 +332,19 @@ def lambda_app(build: Callable[[Running], ASGIApp]) -> tuple[ASGIApp, Callable[[
             await running.gateway.drain()
 
     return LazyApp(first_use, drain), drain
+
+
+def janitor_handler() -> Callable[[object, object], dict[str, int]]:
+    """A Lambda handler for a schedule: one sweep. Answers `{"expired": <holds ended>}`."""
+    settings = Settings.from_env()
+    log.configure(settings.log_level, json=True)
+    installation = Installation(settings)
+    runner = asyncio.Runner()
+    started: list[Running] = []
+
+    async def sweep() -> dict[str, int]:
+        if not started:
+            started.append(await installation.start())
+        return {"expired": await started[0].housekeeping.sweep()}
+
+    return lambda _event, _context: runner.run(sweep())

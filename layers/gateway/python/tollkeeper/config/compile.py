@@ -20,7 +20,7 @@ from tollkeeper.config.keys import KeyCheck
 from tollkeeper.config.load import Document, load_file, load_text
 from tollkeeper.config.references import Env, References
 from tollkeeper.config.routes import FALLBACKS, compile_routes
-from tollkeeper.config.schema import Credential, GeneralSettings, LiteLLMSettings, RouterSettings, Section, check
+from tollkeeper.config.schema import Credential, GeneralSettings, LiteLLMSettings, RouterSettings, Section, TollkeeperSettings, check
 from tollkeeper.config.snapshot import Snapshot, dump
 
 MEGABYTE = 2**20
@@ -86,18 +86,21 @@ class _Settings:
     litellm: LiteLLMSettings
     router: RouterSettings
     general: GeneralSettings
+    own: TollkeeperSettings
 
     @classmethod
     def of(cls, data: Mapping[str, Any], findings: Findings) -> "_Settings":
-        litellm, router, general = (_mapping(data, name, findings) for name in ("litellm_settings", "router_settings", "general_settings"))
+        names = ("litellm_settings", "router_settings", "general_settings", "tollkeeper")
+        litellm, router, general, own = (_mapping(data, name, findings) for name in names)
         return cls(
             check(LiteLLMSettings, litellm, ("litellm_settings",), findings) or LiteLLMSettings(),
             check(RouterSettings, router, ("router_settings",), findings) or RouterSettings(),
             check(GeneralSettings, general, ("general_settings",), findings) or GeneralSettings(),
+            check(TollkeeperSettings, own, ("tollkeeper",), findings) or TollkeeperSettings(),
         )
 
     def sections(self) -> dict[str, Section]:
-        return {"litellm_settings": self.litellm, "router_settings": self.router, "general_settings": self.general}
+        return {"litellm_settings": self.litellm, "router_settings": self.router, "general_settings": self.general, "tollkeeper": self.own}
 
     def timeout(self) -> float:
         return self.router.timeout or self.litellm.request_timeout or DEFAULT_TIMEOUT

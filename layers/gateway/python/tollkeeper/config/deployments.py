@@ -18,6 +18,7 @@ from tollkeeper.config.references import References
 from tollkeeper.config.schema import MODES, Entry, Info, Params, check
 from tollkeeper.config.snapshot import Deployment, PriceBook, Prices, Secret
 from tollkeeper.config.targets import Target, target_of
+from tollkeeper.money import usd_to_nano
 
 SCRIPTED = Provider(name="scripted", base_url="scripted://", dialect="openai_chat", key_required=False)
 """Stands in for the provider of a mock_response, which needs none."""
@@ -115,6 +116,9 @@ class _Builder:
             order=1 if params.order is None else params.order,
             rpm=params.rpm,
             tpm=params.tpm,
+            max_budget=None if params.max_budget is None else usd_to_nano(params.max_budget),
+            budget_duration=params.budget_duration,
+            max_parallel_requests=params.max_parallel_requests,
             max_input_tokens=info.max_input_tokens or facts.max_input_tokens,
             max_output_tokens=info.max_output_tokens or info.max_tokens,
             prices=prices,

@@ -76,17 +76,22 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
     "litellm_params": _words("""
         model api_key api_base base_url custom_llm_provider litellm_credential_name organization rpm tpm weight order timeout
         stream_timeout mock_response drop_params additional_drop_params allowed_openai_params headers extra_headers extra_body base_model
+        max_budget budget_duration max_parallel_requests
     """),
     "model_info": _words("id mode base_model access_groups max_tokens max_input_tokens max_output_tokens"),
     "litellm_settings": _words("""
         drop_params request_timeout num_retries fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks
+        max_budget budget_duration timezone budget_exceeded_status_code max_end_user_budget max_end_user_budget_duration
     """),
     "router_settings": _words("""
         num_retries timeout stream_timeout fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks model_group_alias
-        retry_policy model_group_retry_policy
+        retry_policy model_group_retry_policy provider_budget_config
     """),
-    "general_settings": _words("master_key litellm_key_header_name max_request_size_mb"),
-    "tollkeeper": frozenset(),
+    "general_settings": _words("""
+        master_key litellm_key_header_name max_request_size_mb apply_user_budget_to_team_keys fail_closed_rate_limit_enforcement
+        user_header_name global_max_parallel_requests
+    """),
+    "tollkeeper": _words("budgets"),
 }
 
 IMPLEMENTED_VALUES: Mapping[tuple[str, str], frozenset[str]] = {

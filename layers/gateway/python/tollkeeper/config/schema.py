@@ -5,7 +5,7 @@ https://docs.litellm.ai/docs/proxy/configs
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -34,6 +34,7 @@ def _as_text(value: Any) -> Any:
 Count = Annotated[int, BeforeValidator(_not_boolean), Field(ge=0, le=2**53)]
 Seconds = Annotated[float, BeforeValidator(_not_boolean), Field(gt=0)]
 Number = Annotated[float, BeforeValidator(_not_boolean), Field(ge=0)]
+Dollars = Annotated[float, BeforeValidator(_not_boolean), Field(ge=0, le=10**12)]
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
 
@@ -68,6 +69,9 @@ class Params(Section):
     headers: dict[str, str] | None = None
     extra_headers: dict[str, str] | None = None
     extra_body: dict[str, Any] | None = None
+    max_budget: Dollars | None = None
+    budget_duration: Text | None = None
+    max_parallel_requests: Count | None = None
 
 
 class Info(Section):
@@ -104,6 +108,19 @@ class LiteLLMSettings(Section):
     drop_params: bool | None = None
     request_timeout: Seconds | None = None
     num_retries: Count | None = None
+    max_budget: Dollars | None = None
+    budget_duration: Text | None = None
+    timezone: Text | None = None
+    budget_exceeded_status_code: Literal[400, 402, 422, 429] | None = None
+    max_end_user_budget: Dollars | None = None
+    max_end_user_budget_duration: Text | None = None
+
+
+class ProviderBudget(Section):
+    """One row of provider_budget_config. https://docs.litellm.ai/docs/proxy/provider_budget_routing"""
+
+    budget_limit: Dollars
+    time_period: Text
 
 
 class RouterSettings(Section):
@@ -112,12 +129,34 @@ class RouterSettings(Section):
     stream_timeout: Seconds | None = None
     retry_policy: dict[str, Count] | None = None
     model_group_retry_policy: dict[str, dict[str, Count]] | None = None
+    provider_budget_config: dict[str, ProviderBudget] | None = None
+
+
+class BudgetSettings(BaseModel):
+    """`tollkeeper.budgets`: how budgets behave that do not say it themselves (budgets/hold.py: Options, budgets/scopes.py: Terms)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    enforcement: Literal["hard", "soft"] | None = None
+    mode: Literal["enforce", "shadow"] | None = None
+    on_store_error: Literal["deny", "allow"] | None = None
+    clamp_percent: int | None = Field(default=None, ge=1, le=100)
+    wait_seconds: float | None = Field(default=None, ge=0, le=60)
+    min_output_tokens: int | None = Field(default=None, ge=1, le=100_000)
+
+
+class TollkeeperSettings(Section):
+    budgets: BudgetSettings | None = None
 
 
 class GeneralSettings(Section):
     master_key: str | None = None
     litellm_key_header_name: Text | None = None
     max_request_size_mb: Seconds | None = None
+    apply_user_budget_to_team_keys: bool | None = None
+    fail_closed_rate_limit_enforcement: bool | None = None
+    user_header_name: Text | None = None
+    global_max_parallel_requests: Count | None = None
 
 
 def check(model: type[Model], data: Any, path: Path, findings: Findings) -> Model | None:

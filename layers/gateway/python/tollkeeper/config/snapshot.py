@@ -104,6 +104,10 @@ class Deployment:
     order: int = 1
     rpm: int | None = None
     tpm: int | None = None
+    max_budget: int | None = None
+    """Nano-dollars that may be spent on this deployment per `budget_duration`."""
+    budget_duration: str | None = None
+    max_parallel_requests: int | None = None
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
     prices: Prices | None = None

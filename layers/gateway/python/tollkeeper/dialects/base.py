@@ -91,6 +91,11 @@ class StreamDecoder(Protocol):
     ended before the dialect's own end mark and before a finish_reason.
     """
 
+    @property
+    def usage(self) -> Json | None:
+        """The hub's usage object as far as the provider has stated it, also of a stream that ended early."""
+        ...
+
     def feed(self, data: bytes) -> list[Chunk]: ...
     def close(self) -> list[Chunk]: ...
 

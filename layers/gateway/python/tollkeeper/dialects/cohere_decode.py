@@ -10,7 +10,7 @@ import orjson
 
 from tollkeeper.dialects.base import Json, Target
 from tollkeeper.dialects.error_bodies import error_from_tree, not_json
-from tollkeeper.dialects.hub_stream import as_object, as_objects
+from tollkeeper.dialects.hub_stream import as_object, as_objects, as_word
 from tollkeeper.errors import UpstreamError, UpstreamFailed, UpstreamProtocolError, UpstreamTimeout
 
 _FINISH = {"MAX_TOKENS": "length", "ERROR_LIMIT": "length", "ERROR_TOXIC": "content_filter"}
@@ -53,10 +53,10 @@ def answer_id(given: Any, target: Target) -> str:
 
 def finish_of(end: Json, *, called: bool) -> str:
     """`end` has finish_reason, and the error where that is ERROR. Raises UpstreamError for an answer that Cohere could not finish."""
-    reason = end.get("finish_reason")
+    reason = as_word(end.get("finish_reason"))
     if reason in {"ERROR", "TIMEOUT"}:
-        raise _failure(end, str(reason))
-    return _FINISH.get(str(reason)) or ("tool_calls" if called else "stop")
+        raise _failure(end, reason)
+    return _FINISH.get(reason) or ("tool_calls" if called else "stop")
 
 
 def _failure(end: Json, reason: str) -> UpstreamError:

@@ -7,12 +7,11 @@ message-start ▶ (content-start ▶ content-delta* ▶ content-end | tool-plan-
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from tollkeeper.dialects.base import Chunk, Json, Target
 from tollkeeper.dialects.cohere_decode import annotations_of, answer_id, finish_of, hub_logprobs, hub_usage, thinking_block
 from tollkeeper.dialects.error_bodies import error_from_tree
-from tollkeeper.dialects.hub_stream import ChunkWriter, as_object
+from tollkeeper.dialects.hub_stream import ChunkWriter, as_index, as_object
 
 
 class ChatReader:
@@ -25,7 +24,7 @@ class ChatReader:
         self._write = ChunkWriter(target)
         self._thought: str | None = None
         self._plan = ""
-        self._places: dict[Any, int] = {}
+        self._places: dict[int, int] = {}
         self._arguments: list[bool] = []
         self._handlers: dict[str, Callable[[Json, Json], list[Chunk]]] = {
             "message-start": self._start,
@@ -79,14 +78,14 @@ class ChatReader:
     def _call(self, event: Json, message: Json) -> list[Chunk]:
         call = as_object(message.get("tool_calls"))
         function = as_object(call.get("function"))
-        place = self._places[event.get("index")] = len(self._arguments)
+        place = self._places[as_index(event.get("index"))] = len(self._arguments)
         arguments, name = str(function.get("arguments") or ""), str(function.get("name") or "")
         self._arguments.append(bool(arguments))
         return [self._write.call(place, str(call.get("id") or f"call_{place}_{name}"), name, arguments)]
 
     def _fragment(self, event: Json, message: Json) -> list[Chunk]:
         fragment = as_object(as_object(message.get("tool_calls")).get("function")).get("arguments")
-        place = self._places.get(event.get("index"), len(self._arguments) - 1)
+        place = self._places.get(as_index(event.get("index")), len(self._arguments) - 1)
         if not isinstance(fragment, str) or not fragment or place < 0:
             return []
         self._arguments[place] = True
@@ -94,7 +93,7 @@ class ChatReader:
 
     def _call_end(self, event: Json, _: Json) -> list[Chunk]:
         """A call without arguments sends none, and a caller parses what it gets."""
-        place = self._places.get(event.get("index"), -1)
+        place = self._places.get(as_index(event.get("index")), -1)
         if place < 0 or self._arguments[place]:
             return []
         self._arguments[place] = True

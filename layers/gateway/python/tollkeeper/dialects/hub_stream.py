@@ -23,6 +23,16 @@ def as_objects(value: Any) -> list[Json]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def as_word(value: Any) -> str:
+    """`value` if it is a string, else an empty one: for names that are looked up."""
+    return value if isinstance(value, str) else ""
+
+
+def as_index(value: Any) -> int:
+    """`value` if it is a whole number, else 0: the only item of a speaker that does not count."""
+    return value if isinstance(value, int) else 0
+
+
 class ChunkWriter:
     """The chunks of one answer with one choice. `begin` it before the first."""
 

@@ -12,7 +12,7 @@ import orjson
 from tollkeeper.dialects import openai_mend as mend
 from tollkeeper.dialects.base import Json, Target
 from tollkeeper.dialects.error_bodies import error_from_tree, not_json
-from tollkeeper.dialects.hub_stream import as_object, as_objects
+from tollkeeper.dialects.hub_stream import as_object, as_objects, as_word
 from tollkeeper.errors import UpstreamError, UpstreamProtocolError
 
 _INCOMPLETE = {"max_output_tokens": "length", "content_filter": "content_filter"}
@@ -31,12 +31,12 @@ def decode_response(body: bytes, target: Target) -> Json:
         tree = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise not_json(body, target) from None
-    if isinstance(tree, dict) and (tree.get("error") or tree.get("status") in _FAILED):
+    if isinstance(tree, dict) and (tree.get("error") or as_word(tree.get("status")) in _FAILED):
         raise failure(tree, target)
     output = tree.get("output") if isinstance(tree, dict) else None
     if not isinstance(output, list):
         raise UpstreamProtocolError(f"{target.provider or 'The provider'} answered without `output`.", upstream_status=200)
-    if tree.get("status") in _UNFINISHED:
+    if as_word(tree.get("status")) in _UNFINISHED:
         raise UpstreamProtocolError(f"{target.provider or 'The provider'} answered before the response was finished.", upstream_status=200)
     message, logprobs = _message(as_objects(output), custom_tools(tree), tree)
     finish = finish_of(tree, called="tool_calls" in message)
@@ -84,10 +84,14 @@ def custom_tools(tree: Json) -> CustomTools:
 
 def kind_of(item: Json, custom: CustomTools) -> str:
     """`message`, `reasoning`, `call` (the caller's to answer) or `tool` (the provider's own)."""
-    kind = item.get("type")
+    kind = as_word(item.get("type"))
     if kind in {"message", "reasoning"}:
-        return str(kind)
-    return "call" if kind == "function_call" or (kind == "custom_tool_call" and (custom is None or item.get("name") in custom)) else "tool"
+        return kind
+    return (
+        "call"
+        if kind == "function_call" or (kind == "custom_tool_call" and (custom is None or as_word(item.get("name")) in custom))
+        else "tool"
+    )
 
 
 def order_of(items: Iterable[Json], custom: CustomTools) -> list[str] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tollkeeper.dialects.base import Json, Target
 from tollkeeper.dialects.fields import drop_unsupported, unsupported_by_profile, upstream_fields
+from tollkeeper.dialects.hub_request import take_limit, take_messages, take_tool_choice, take_tools
 from tollkeeper.dialects.responses_items import input_items
 from tollkeeper.errors import BadRequest
 
@@ -32,11 +33,9 @@ def response_body(request: Json, target: Target) -> Json:
     drop_unsupported(body, (*_UNSUPPORTED, *unsupported_by_profile(target)), target)
     body["model"] = target.model
     _store(body)
-    messages = body.pop("messages", None)
-    if not isinstance(messages, list):
-        raise BadRequest("messages must be an array of objects.", param="messages")
-    body["input"] = input_items(messages, stored=body.get("store") is not False)
-    _limit(body)
+    body["input"] = input_items(take_messages(body), stored=body.get("store") is not False)
+    if (limit := take_limit(body)) is not None:
+        body["max_output_tokens"] = limit
     _tools(body)
     _tool_choice(body)
     _text(body)
@@ -53,26 +52,16 @@ def _store(body: Json) -> None:
             body["store"] = False
 
 
-def _limit(body: Json) -> None:
-    """One output limit: of two given, the smaller."""
-    given = [limit for name in ("max_completion_tokens", "max_tokens") if isinstance(limit := body.pop(name, None), int)]
-    if given:
-        body["max_output_tokens"] = min(given)
-
-
 def _tools(body: Json) -> None:
-    functions = [{"type": "function", "function": function} for function in body.pop("functions", None) or []]
-    tools = [_tool(tool, f"tools[{place}]") for place, tool in enumerate([*(body.pop("tools", None) or []), *functions])]
+    tools = [_tool(tool) for _, tool in take_tools(body)]
     if isinstance(search := body.pop("web_search_options", None), dict):
         tools.append(_web_search(search))
     if tools:
         body["tools"] = tools
 
 
-def _tool(tool: Any, where: str) -> Json:
+def _tool(tool: Json) -> Json:
     """Functions and custom tools lose a level; the provider's own tools (`web_search`, `mcp` …) are as they should be."""
-    if not isinstance(tool, dict):
-        raise BadRequest(f"{where} must be an object.", param="tools")
     if isinstance(function := tool.get("function"), dict):
         # A function is not strict in a chat completion unless it says so, and is in a response unless it says not.
         defaults = {"parameters": {"type": "object", "properties": {}}, "strict": False}
@@ -98,11 +87,7 @@ def _web_search(options: Json) -> Json:
 
 
 def _tool_choice(body: Json) -> None:
-    choice = body.pop("tool_choice", None)
-    legacy = body.pop("function_call", None)
-    if choice is None and legacy is not None:
-        choice = {"type": "function", "function": legacy} if isinstance(legacy, dict) else legacy
-    if choice is not None:
+    if (choice := take_tool_choice(body)) is not None:
         body["tool_choice"] = _choice(choice)
 
 
@@ -146,12 +131,13 @@ def _include(body: Json, target: Target) -> None:
     """Models that do not reason refuse to be asked for encrypted reasoning."""
     wanted = [*given] if isinstance(given := body.get("include"), list) else []
     effort = body["reasoning"].get("effort") if isinstance(body.get("reasoning"), dict) else None
-    if body.get("store") is False and ("encrypted_reasoning" in target.quirks or effort not in {None, "none"}):
-        wanted.append(_ENCRYPTED)
+    asked = []
+    if body.get("store") is False and ("encrypted_reasoning" in target.quirks or effort not in (None, "none")):
+        asked.append(_ENCRYPTED)
     if body.pop("logprobs", None) is True:
-        wanted.append(_LOGPROBS)
-    if wanted:
-        body["include"] = list(dict.fromkeys(wanted))
+        asked.append(_LOGPROBS)
+    if wanted or asked:
+        body["include"] = [*wanted, *(name for name in asked if name not in wanted)]
 
 
 def _stream_options(body: Json) -> None:

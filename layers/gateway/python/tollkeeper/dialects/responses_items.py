@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from tollkeeper.dialects.base import Json
-from tollkeeper.dialects.hub_stream import as_object, as_objects
+from tollkeeper.dialects.hub_request import answered_call, calls_of, content_parts, text_of
+from tollkeeper.dialects.hub_stream import as_object, as_objects, as_word
 from tollkeeper.errors import BadRequest
 
 SERVER_ITEMS = frozenset(
@@ -36,24 +37,20 @@ SERVER_ITEMS = frozenset(
 _REASONING_FIELDS = ("type", "id", "summary", "content", "encrypted_content", "format")
 
 
-def input_items(messages: list[Any], *, stored: bool) -> list[Json]:
+def input_items(messages: list[tuple[str, str, Json]], *, stored: bool) -> list[Json]:
     """`stored`: the provider keeps responses, so that reasoning may be named by its id alone.
 
     Raises BadRequest naming the part at fault.
     """
     items: list[Json] = []
     custom: set[str] = set()
-    for place, message in enumerate(messages):
-        where = f"messages[{place}]"
-        role = message.get("role") if isinstance(message, dict) else None
-        if role in {"system", "developer", "user"}:
-            items.append({"role": role, "content": _content(message.get("content"), where, _INPUT_PARTS)})
-        elif role == "assistant":
+    for where, role, message in messages:
+        if role == "assistant":
             items += _assistant(message, where, stored=stored, custom=custom)
         elif role in {"tool", "function"}:
             items.append(_tool_result(message, where, custom))
         else:
-            raise BadRequest(f"{where}.role: {role!r} is not a role.", param="messages")
+            items.append({"role": role, "content": _content(message.get("content"), where, _INPUT_PARTS)})
     return items
 
 
@@ -64,7 +61,7 @@ def _assistant(message: Json, where: str, *, stored: bool, custom: set[str]) -> 
     custom |= {identifier for identifier, call in calls.items() if call["type"] == "custom_tool_call"}
     said = _said(message, where, fields)
     order = fields.get("output_order")
-    order = order if isinstance(order, list) else []
+    order = [str(identifier) for identifier in order] if isinstance(order, list) else []
     items = [carried.pop(identifier) for identifier in [*carried] if identifier not in order]
     for identifier in order:
         if found := carried.pop(identifier, None) or calls.pop(identifier, None):
@@ -85,7 +82,7 @@ def _carried(message: Json, fields: Json, *, stored: bool) -> Iterator[tuple[str
         kept = {name: item[name] for name in _REASONING_FIELDS if item.get(name) is not None and (item[name] or name == "summary")}
         yield str(item.get("id") or f"reasoning {place}"), kept
     for place, item in enumerate(as_objects(fields.get("server_tools"))):
-        if item.get("type") in SERVER_ITEMS:
+        if as_word(item.get("type")) in SERVER_ITEMS:
             yield str(item.get("id") or f"tool {place}"), item
 
 
@@ -103,24 +100,18 @@ def _said(message: Json, where: str, fields: Json) -> Json | None:
 
 
 def _calls(message: Json, where: str) -> Iterator[Json]:
-    calls = message.get("tool_calls") or []
-    if not calls and isinstance(legacy := message.get("function_call"), dict):
-        calls = [{"id": f"call_{legacy.get('name')}", "function": legacy}]
-    for place, call in enumerate(calls):
-        given = call if isinstance(call, dict) else {}
-        if isinstance(custom := given.get("custom"), dict):
-            yield {"type": "custom_tool_call", "call_id": given.get("id"), "name": custom.get("name"), "input": custom.get("input") or ""}
+    for _, call in calls_of(message, where):
+        custom, function, identifier = call.get("custom"), as_object(call.get("function")), str(call.get("id") or "")
+        if isinstance(custom, dict):
+            yield {"type": "custom_tool_call", "call_id": identifier, "name": custom["name"], "input": custom.get("input") or ""}
             continue
-        function = given.get("function")
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-            raise BadRequest(f"{where}.tool_calls[{place}] must have a function with a name.", param="messages")
         arguments = function.get("arguments")
         text = arguments if isinstance(arguments, str | None) else orjson.dumps(arguments).decode()
-        yield {"type": "function_call", "call_id": given.get("id"), "name": function["name"], "arguments": text or "{}"}
+        yield {"type": "function_call", "call_id": identifier, "name": function["name"], "arguments": text or "{}"}
 
 
 def _tool_result(message: Json, where: str, custom: set[str]) -> Json:
-    identifier = message.get("tool_call_id") or f"call_{message.get('name')}"
+    identifier = answered_call(message)
     kind = "custom_tool_call_output" if identifier in custom else "function_call_output"
     return {"type": kind, "call_id": identifier, "output": _content(message.get("content"), where, _INPUT_PARTS)}
 
@@ -130,27 +121,14 @@ Convert = Callable[[Json, str], Json]
 
 def _content(content: Any, where: str, parts: Mapping[str, Convert]) -> Any:
     """A string stays one; parts that are the Responses API's own, or unknown, travel as they are."""
-    if content is None or isinstance(content, str):
-        return content or ""
-    if not isinstance(content, list):
-        raise BadRequest(f"{where}.content must be a string or an array.", param="messages")
-    converted = []
-    for place, part in enumerate(content):
-        given = {"type": "text", "text": part} if isinstance(part, str) else part
-        if not isinstance(given, dict):
-            raise BadRequest(f"{where}.content[{place}] must be an object.", param="messages")
-        convert = parts.get(str(given.get("type")))
-        converted.append(convert(given, f"{where}.content[{place}]") if convert else given)
-    return converted
+    given = content_parts(content, where)
+    if isinstance(given, str):
+        return given
+    return [convert(part, here) if (convert := parts.get(str(part.get("type")))) else part for here, part in given]
 
 
 def _text_as(kind: str) -> Convert:
-    def convert(part: Json, where: str) -> Json:
-        if not isinstance(part.get("text"), str):
-            raise BadRequest(f"{where}.text must be a string.", param="messages")
-        return {**part, "type": kind}
-
-    return convert
+    return lambda part, where: {**part, "type": kind, "text": text_of(part, where)}
 
 
 def _image(part: Json, where: str) -> Json:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tollkeeper.dialects.base import Chunk, Json, Target
-from tollkeeper.dialects.hub_stream import ChunkWriter, as_object, as_objects
+from tollkeeper.dialects.hub_stream import ChunkWriter, as_index, as_object, as_objects
 from tollkeeper.dialects.responses_decode import (
     CustomTools,
     annotation_of,
@@ -40,8 +40,9 @@ class _Item:
     kind: str
     given: Json
     place: int = -1
-    sent: dict[Any, str] = field(default_factory=dict)
-    """By part (`text 0`, `reasoning`, `arguments`)."""
+    sent: dict[tuple[str, int], str] = field(default_factory=dict)
+    """By (what, part of the item)."""
+    arguments: str = ""
     offsets: dict[int, int] = field(default_factory=dict)
     """Where each text part begins in the whole content."""
     annotations: int = 0
@@ -58,7 +59,7 @@ class ResponseReader:
         self._write = ChunkWriter(target)
         self._started = False
         self._custom: CustomTools = None
-        self._items: dict[Any, _Item] = {}
+        self._items: dict[int, _Item] = {}
         self._calls = 0
         self._length = 0
         self._thought = False
@@ -109,7 +110,7 @@ class ResponseReader:
 
     def _added(self, event: Json) -> list[Chunk]:
         given = as_object(event.get("item"))
-        item = self._items[event.get("output_index")] = _Item(kind_of(given, self._custom), given)
+        item = self._items[as_index(event.get("output_index"))] = _Item(kind_of(given, self._custom), given)
         return self._open_call(item) if item.kind == "call" else []
 
     def _open_call(self, item: _Item) -> list[Chunk]:
@@ -117,17 +118,17 @@ class ResponseReader:
         self._calls += 1
         call = tool_call(item.given)
         if call["type"] == "function":
-            item.sent["arguments"] = sent = str(item.given.get("arguments") or "")
+            item.arguments = sent = str(item.given.get("arguments") or "")
             return [self._write.call(item.place, call["id"], call["function"]["name"], sent)]
-        item.sent["arguments"] = call["custom"]["input"]
+        item.arguments = call["custom"]["input"]
         return [self._write.delta({"tool_calls": [{"index": item.place, **call}]}, said=call["custom"]["name"])]
 
     def _words(self, event: Json, name: str) -> list[Chunk]:
         """A delta of text or refusal."""
-        item, index = self._item(event, "message"), event.get("content_index")
+        item, index = self._item(event, "message"), as_index(event.get("content_index"))
         return self._say(item, name, index, event.get("delta"), as_objects(event.get("logprobs")))
 
-    def _say(self, item: _Item, name: str, index: Any, words: Any, logprobs: list[Json]) -> list[Chunk]:
+    def _say(self, item: _Item, name: str, index: int, words: Any, logprobs: list[Json]) -> list[Chunk]:
         if not isinstance(words, str) or not words:
             return []
         part = (name, index)
@@ -146,7 +147,7 @@ class ResponseReader:
         item.source = item.source or index
         if not isinstance(words, str) or not words or item.source != index:
             return []
-        part = (index, event.get(index))
+        part = (index, as_index(event.get(index)))
         chunks = [] if part in item.sent else self._paragraph()
         item.sent[part] = item.sent.get(part, "") + words
         return [*chunks, self._write.piece("reasoning_content", words)]
@@ -156,13 +157,13 @@ class ResponseReader:
         return [self._write.piece("reasoning_content", "\n\n")] if thought else []
 
     def _arguments(self, event: Json) -> list[Chunk]:
-        item = self._items.get(event.get("output_index"))
+        item = self._items.get(as_index(event.get("output_index")))
         return self._more_arguments(item, event.get("delta")) if item is not None and item.kind == "call" else []
 
     def _more_arguments(self, item: _Item, fragment: Any) -> list[Chunk]:
         if not isinstance(fragment, str) or not fragment:
             return []
-        item.sent["arguments"] += fragment
+        item.arguments += fragment
         if item.given.get("type") == "custom_tool_call":
             return [self._write.delta({"tool_calls": [{"index": item.place, "custom": {"input": fragment}}]}, said=fragment)]
         return [self._write.arguments(item.place, fragment)]
@@ -170,22 +171,22 @@ class ResponseReader:
     def _annotation(self, event: Json) -> list[Chunk]:
         item = self._item(event, "message")
         item.annotations += 1
-        return self._annotate(item, as_object(event.get("annotation")), event.get("content_index"))
+        return self._annotate(item, as_object(event.get("annotation")), as_index(event.get("content_index")))
 
-    def _annotate(self, item: _Item, given: Json, index: Any) -> list[Chunk]:
+    def _annotate(self, item: _Item, given: Json, index: int) -> list[Chunk]:
         note = annotation_of(given, item.offsets.get(index, 0))
         return [self._write.delta({"provider_specific_fields": {"annotations": [given]}} if note is None else {"annotations": [note]})]
 
     def _item(self, event: Json, kind: str) -> _Item:
         """The item an event is about; of a speaker that never added it, one that it must be."""
-        return self._items.setdefault(event.get("output_index"), _Item(kind, {"type": kind}))
+        return self._items.setdefault(as_index(event.get("output_index")), _Item(kind, {"type": kind}))
 
     def _item_done(self, event: Json) -> list[Chunk]:
         given = as_object(event.get("item"))
-        item = self._items.get(event.get("output_index"))
+        item = self._items.get(as_index(event.get("output_index")))
         chunks: list[Chunk] = []
         if item is None:
-            item = self._items[event.get("output_index")] = _Item(kind_of(given, self._custom), given)
+            item = self._items[as_index(event.get("output_index"))] = _Item(kind_of(given, self._custom), given)
             chunks = self._open_call(item) if item.kind == "call" else []
         item.given = given
         return chunks + self._closers[item.kind](item)
@@ -214,7 +215,7 @@ class ResponseReader:
         """What of the arguments no delta has said."""
         custom = item.given.get("type") == "custom_tool_call"
         whole = str(item.given.get("input") or "") if custom else whole_arguments(item.given)
-        sent = item.sent["arguments"]
+        sent = item.arguments
         return self._more_arguments(item, whole.removeprefix(sent)) if whole.startswith(sent) else []
 
     def _tool_done(self, item: _Item) -> list[Chunk]:

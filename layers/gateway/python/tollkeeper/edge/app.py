@@ -1,8 +1,10 @@
 """The proxy's ASGI app: every LLM route, with and without /v1."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
@@ -19,7 +21,9 @@ from tollkeeper.pipeline import Gateway
 
 @dataclass(frozen=True, slots=True)
 class EdgeParts:
-    """`ready` asks the store; `fallback` gets what is no LLM route (None: 404); `on_stop` runs once when the server ends."""
+    """`ready` asks the store; `fallback` gets what is no LLM route (None: 404); `background` runs while the server does, `on_stop` at its
+    end.
+    """
 
     gateway: Gateway
     clock: Clock
@@ -28,12 +32,17 @@ class EdgeParts:
     ready: Callable[[], Awaitable[bool]]
     on_stop: Callable[[], Awaitable[None]]
     fallback: ASGIApp | None = None
+    background: Callable[[], Coroutine[Any, Any, None]] | None = None
 
 
 def create_app(parts: EdgeParts) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(parts.background()) if parts.background else None
         yield
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
         await parts.on_stop()
 
     app = Starlette(routes=_routes(parts), lifespan=lifespan)

@@ -30,8 +30,8 @@ def query_of(scope: Scope) -> dict[str, str]:
     return dict(parse_qsl(raw.decode("latin-1"))) if raw else {}
 
 
-async def read_json(receive: Receive, headers: Mapping[str, str], limit: int) -> tuple[dict[str, Any], int]:
-    """The body as a JSON object, and its size in bytes. Raises PayloadTooLarge, BadRequest."""
+async def read_json(receive: Receive, headers: Mapping[str, str], limit: int) -> tuple[dict[str, Any], bytes]:
+    """The body as a JSON object, and as it came. Raises PayloadTooLarge, BadRequest."""
     _check_size(int(length) if (length := headers.get("content-length", "")).isdigit() else 0, limit)
     parts: list[bytes] = []
     size = 0
@@ -44,15 +44,16 @@ async def read_json(receive: Receive, headers: Mapping[str, str], limit: int) ->
         _check_size(size, limit)
         if not message.get("more_body"):
             break
+    raw = b"".join(parts) if len(parts) > 1 else parts[0]
     try:
-        body = orjson.loads(b"".join(parts) if len(parts) > 1 else parts[0])
+        body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise BadRequest(
             f"The request body is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno}).", param="request_body"
         ) from None
     if not isinstance(body, dict):
         raise BadRequest("The request body must be a JSON object.", param="request_body")
-    return body, size
+    return body, raw
 
 
 def _check_size(size: int, limit: int) -> None:

@@ -7,7 +7,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tollkeeper.edge.http import send_json
 from tollkeeper.edge.problems import openai_error
-from tollkeeper.errors import TollkeeperError
 
 
 class LazyApp:
@@ -29,7 +28,7 @@ class LazyApp:
         async with self._building:
             try:
                 self._app = self._app or await self._build()
-            except TollkeeperError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer and the next request a new try
                 await send_json(send, *openai_error(error, ""))
                 return None
         return self._app

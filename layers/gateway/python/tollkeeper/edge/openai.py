@@ -5,6 +5,7 @@ from typing import Any
 
 from tollkeeper.clock import Clock
 from tollkeeper.dialects.base import Chunk
+from tollkeeper.dialects.fields import unfold_extra_body
 from tollkeeper.edge.http import ClientGone, Receive, Scope, Send, headers_of, query_of, read_json, send_json
 from tollkeeper.edge.problems import openai_error, openai_error_event
 from tollkeeper.edge.sse import EventStream
@@ -27,9 +28,9 @@ class OpenAIEdge:
         headers = headers_of(scope)
         call_id = self._clock.new_id()
         try:
-            body, _ = await read_json(receive, headers, self._limit)
-            call = _call(scope, call_id, headers, _chat_request(body))
-            if body.get("stream"):
+            body, raw = await read_json(receive, headers, self._limit)
+            call = _call(scope, call_id, headers, _chat_request(unfold_extra_body(body)), raw)
+            if call.body.get("stream"):
                 await self._stream(call, receive, send)
             else:
                 answer = await self._gateway.chat(call)
@@ -99,9 +100,9 @@ def _wants_usage(body: Mapping[str, Any]) -> bool:
     return isinstance(options, dict) and bool(options.get("include_usage"))
 
 
-def _call(scope: Scope, call_id: str, headers: dict[str, str], body: dict[str, Any]) -> Call:
+def _call(scope: Scope, call_id: str, headers: dict[str, str], body: dict[str, Any], raw: bytes) -> Call:
     deadline = scope.get("extensions", {}).get("tollkeeper.deadline")
-    return Call(call_id, headers.get("x-litellm-call-id", call_id)[:128], body, headers, query_of(scope), deadline)
+    return Call(call_id, headers.get("x-litellm-call-id", call_id)[:128], body, raw, headers, query_of(scope), deadline)
 
 
 def _chat_request(body: dict[str, Any]) -> dict[str, Any]:

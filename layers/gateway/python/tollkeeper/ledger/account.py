@@ -1,5 +1,6 @@
 """The running account of one call: facts are noted as they happen, `close` turns them into the ledger entry, once."""
 
+from dataclasses import replace
 from typing import Any
 
 from tollkeeper.clock import Clock
@@ -7,17 +8,19 @@ from tollkeeper.config.snapshot import Deployment
 from tollkeeper.dialects.usage import Usage, usage_from_hub
 from tollkeeper.errors import TollkeeperError
 from tollkeeper.ledger.cost import CostBreakdown, cost_of
-from tollkeeper.ledger.entry import STATUS_FAILURE, STATUS_SUCCESS, Entry
+from tollkeeper.ledger.entry import STATUS_FAILURE, Entry
+from tollkeeper.money import ZERO, NanoUSD
 
 
 class Account:
-    """One per call. `usage` is what the provider stated, or the last estimate noted."""
+    """One per call. `usage` is what the provider stated last."""
 
     def __init__(self, entry: Entry, clock: Clock) -> None:
         self.entry = entry
         self.usage: Usage | None = None
         self.deployment: Deployment | None = None
         self.text_bytes = 0
+        self.lost_cost = ZERO
         self._clock = clock
         self._started = clock.monotonic()
 
@@ -42,10 +45,11 @@ class Account:
         """Bytes of answer text that reached us: what a cut call is charged for at least."""
         self.text_bytes += text_bytes
 
-    def estimated(self, usage: Usage) -> None:
-        """For a call whose provider said nothing: marked as at-least."""
-        self.usage = usage
-        self.entry.usage_at_least = True
+    def lost(self, usage: Usage) -> None:
+        """A try that may have been billed though nothing came of it: `usage` is what the provider took in at least."""
+        if self.deployment is not None and self.deployment.prices is not None:
+            self.lost_cost = NanoUSD(self.lost_cost + cost_of(usage, self.deployment.prices).total)
+            self.entry.usage_at_least = True
 
     def cost(self) -> CostBreakdown | None:
         """None: no usage, or no price is known."""
@@ -56,22 +60,46 @@ class Account:
     def elapsed_ms(self) -> int:
         return round((self._clock.monotonic() - self._started) * 1000)
 
-    def close(self, status: str, error: BaseException | None = None) -> Entry:
-        """Fills in tokens, cost and outcome."""
+    def close(
+        self, status: str, error: BaseException | None = None, *, estimate: Usage | None = None, most: NanoUSD | None = None
+    ) -> Entry:
+        """Fills in tokens, cost and outcome.
+
+        `estimate` stands in for what the provider did not state; a cost that rests on it is at most `most`, which was proven an upper bound.
+        """
         entry = self.entry
-        entry.status = status
-        entry.latency_ms = self.elapsed_ms()
+        entry.status, entry.latency_ms = status, self.elapsed_ms()
         if error is not None:
             entry.error_type = error.type if isinstance(error, TollkeeperError) else "internal_server_error"
         if error is not None and status == STATUS_FAILURE:
             entry.http_status = error.status if isinstance(error, TollkeeperError) else 500
-        if usage := self.usage:
-            entry.input_tokens, entry.output_tokens = usage.input, usage.output
-            entry.cache_read_tokens, entry.cache_creation_tokens = usage.cache_read, usage.cache_creation
-            entry.reasoning_tokens = usage.reasoning
-        if (cost := self.cost()) is not None:
-            entry.cost, entry.cost_parts, entry.priced = cost.total, cost.parts(), True
-        if self.deployment is not None and self.deployment.prices is not None:
-            entry.price_version = self.deployment.prices.version
-            entry.priced = entry.priced or status != STATUS_SUCCESS
+        if estimate is not None:
+            self.usage = at_least(self.usage, estimate)
+            entry.usage_at_least = True
+        if self.usage is not None:
+            _note_tokens(entry, self.usage)
+        self._note_cost(most)
         return entry
+
+    def _note_cost(self, most: NanoUSD | None) -> None:
+        entry, cost = self.entry, self.cost()
+        entry.cost = (cost.total if cost else 0) + self.lost_cost
+        if entry.usage_at_least and most is not None:
+            entry.cost = min(entry.cost, most)
+        if cost is not None:
+            entry.cost_parts = cost.parts()
+        prices = self.deployment.prices if self.deployment is not None else None
+        entry.priced, entry.price_version = prices is not None, prices.version if prices else None
+
+
+def at_least(stated: Usage | None, estimate: Usage) -> Usage:
+    """What the provider said, raised where more has reached us: its count of a cut answer lags behind."""
+    if stated is None:
+        return estimate
+    return replace(stated, input=stated.input or estimate.input, output=max(stated.output, estimate.output))
+
+
+def _note_tokens(entry: Entry, usage: Usage) -> None:
+    entry.input_tokens, entry.output_tokens = usage.input, usage.output
+    entry.cache_read_tokens, entry.cache_creation_tokens = usage.cache_read, usage.cache_creation
+    entry.reasoning_tokens = usage.reasoning

@@ -75,6 +75,7 @@ class MeteredStream:
         if self._ended:
             return
         self._ended = True
+        self._account.stated(self._stream.stated_usage)
         try:
             await self._stream.aclose()
         finally:

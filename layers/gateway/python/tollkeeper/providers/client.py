@@ -1,5 +1,6 @@
 """One attempt at one deployment: encode, add the credential, send, decode. Knows no dialect and no provider by name."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
@@ -8,11 +9,11 @@ from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Deployment
 from tollkeeper.dialects import registry
 from tollkeeper.dialects.base import ChatDialect, Chunk, Json, StreamDecoder, StreamFailed, Target, WireRequest
-from tollkeeper.errors import UpstreamAuthFailed, UpstreamError, UpstreamTimeout
+from tollkeeper.errors import UpstreamAuthFailed, UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
 from tollkeeper.providers import scripted
 from tollkeeper.providers.credentials import Credentials
 from tollkeeper.providers.patience import Patience
-from tollkeeper.providers.transport import OutboundRequest, Response, Timeouts, Transport, read_all
+from tollkeeper.providers.transport import NeverSent, OutboundRequest, Response, Timeouts, Transport, read_all
 
 MAX_ERROR_BYTES = 2**20
 
@@ -111,13 +112,11 @@ class ProviderClient:
 class UpstreamStream:
     """A provider's stream as hub chunks, a list for each wake-up (many events may arrive in one read).
 
-    Raises UpstreamError where the provider or the connection failed; what was complete before it is returned first. `bytes_received`
-    bounds what was generated when no usage ever comes.
+    Raises UpstreamError where the provider or the connection failed; what was complete before it is returned first.
     """
 
     def __init__(self, response: Response, decoder: StreamDecoder) -> None:
         self.headers = response.headers
-        self.bytes_received = 0
         self._response = response
         self._decoder = decoder
         self._source = response.chunks()
@@ -142,7 +141,6 @@ class UpstreamStream:
             if data is None:
                 self._ended = True
                 return self._decoder.close()
-            self.bytes_received += len(data)
             return self._decoder.feed(data)
         except StreamFailed as failed:
             self._failed = failed.error
@@ -151,8 +149,21 @@ class UpstreamStream:
             self._failed = error
             return []
 
+    @property
+    def stated_usage(self) -> Json | None:
+        """What the provider has said of usage so far, also when the stream ended early."""
+        return self._decoder.usage
+
     async def aclose(self) -> None:
         await self._response.aclose()
+
+
+def may_have_been_billed(error: BaseException) -> bool:
+    """Whether a provider may charge for a try that ended like this: it got the request, and has not said that it failed."""
+    if isinstance(error, UpstreamError):
+        lost = isinstance(error, UpstreamTimeout | UpstreamUnreachable | UpstreamProtocolError)
+        return lost and error.upstream_status is None and not isinstance(error, NeverSent)
+    return isinstance(error, TimeoutError | asyncio.CancelledError)
 
 
 def _named(error: UpstreamError, deployment: Deployment) -> UpstreamError:

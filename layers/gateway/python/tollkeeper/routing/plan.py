@@ -18,11 +18,14 @@ from tollkeeper.errors import (
     TollkeeperError,
     UpstreamAuthFailed,
     UpstreamError,
+    UpstreamQuotaExceeded,
 )
 from tollkeeper.routing.resolve import ModelGroup
 
 MAX_FALLBACKS = 5
 MAX_RETRIES = 20
+_OURS_AT_THE_PROVIDER = (UpstreamAuthFailed, UpstreamQuotaExceeded)
+"""Our account there is the trouble: the same deployment will not do, another may."""
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -87,7 +90,7 @@ class Plan:
 
     def _try_again(self, error: UpstreamError) -> bool:
         """A refusal of the request itself would be repeated by every deployment of the same model."""
-        if isinstance(error, UpstreamAuthFailed):
+        if isinstance(error, _OURS_AT_THE_PROVIDER):
             return len(self._group.deployments) > 1
         return error.retryable and error.extra.get("retryable", True) is not False
 
@@ -122,7 +125,7 @@ class Plan:
             return chain
         if isinstance(error, ContentPolicyViolation) and (chain := _chain(snapshot.content_policy_fallbacks, name)):
             return chain
-        if error is not None and not self._try_again(error) and not isinstance(error, UpstreamAuthFailed | ContextWindowExceeded):
+        if error is not None and not self._try_again(error) and not isinstance(error, (*_OURS_AT_THE_PROVIDER, ContextWindowExceeded)):
             return ()
         return _chain(snapshot.fallbacks, name) or snapshot.default_fallbacks
 

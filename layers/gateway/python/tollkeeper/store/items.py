@@ -7,8 +7,18 @@ directory   pk                        sk          gsi1 (listing)        gsi2 (by
   user          user#<id>             user        users / created#id
   user's email  useremail#<email>     useremail
   budget        budget#<id>           budget      budgets / created#id
+  organization  organization#<id>     organization   organizations / created#id
+  project       project#<id>          project     projects / created#id  team#<id>/projects#…
+  customer      customer#<id>         customer    customers / created#id
+  tag           tag#<name>            tag         tags / created#name
+  access group  accessgroup#<name>    accessgroup accessgroups / created#name
+  membership    team#<id> or organization#<id>   member#<user id>        user#<id>/<teams or organizations>#…
+  rotated key   key#<hash of its new text>       key      (points to the record: auth/records.py KeyPointer)
+  key to rotate rotations             <due>#<hash>
 ledger
   entry         day#<yyyy-mm-dd>#<shard>  <request id>    key#<hash> / <request id>   team#<id> / …   user#<id> / …
+  audit entry   audit                 <number in 12 digits>   audit/<kind>#<id> / number   audit/by#<who> / number
+  audit mark    audit (in directory)  mark            the number and hash of the newest entry, so that a cut-off tail shows
 counters
   budget window  <scope>              <window>            (budgets/windows.py names windows: total, day#…, week#…, month#…)
   its slices     <scope>#~<number>    <window>            (budgets/slices.py)
@@ -23,6 +33,14 @@ KEY_SK = "key"
 TEAM_SK = "team"
 USER_SK = "user"
 BUDGET_SK = "budget"
+ORGANIZATION_SK = "organization"
+PROJECT_SK = "project"
+CUSTOMER_SK = "customer"
+TAG_SK = "tag"
+ACCESS_GROUP_SK = "accessgroup"
+AUDIT_PK = "audit"
+AUDIT_MARK_SK = "mark"
+ROTATIONS_PK = "rotations"
 KEY_ALIAS = "keyalias"
 USER_EMAIL = "useremail"
 LEDGER_SHARDS = 8
@@ -50,8 +68,52 @@ def budget_pk(budget_id: str) -> str:
     return f"budget#{budget_id}"
 
 
+def organization_pk(organization_id: str) -> str:
+    return f"organization#{organization_id}"
+
+
+def project_pk(project_id: str) -> str:
+    return f"project#{project_id}"
+
+
+def customer_pk(customer_id: str) -> str:
+    return f"customer#{customer_id}"
+
+
+def tag_pk(name: str) -> str:
+    return f"tag#{name}"
+
+
+def access_group_pk(name: str) -> str:
+    return f"accessgroup#{name}"
+
+
+def member_sk(user_id: str) -> str:
+    """Under the pk of a team or an organization: what this user has there."""
+    return f"member#{user_id}"
+
+
+def memberships(user_id: str, kind: str) -> str:
+    """The gsi3 partition that lists a user's memberships; `kind` is teams or organizations."""
+    return f"{user_pk(user_id)}/{kind}"
+
+
+def audit_sk(number: int) -> str:
+    return f"{number:012d}"
+
+
+def audited(kind: str, record_id: str) -> str:
+    """The gsi1 partition of the ledger that lists the audit entries about one record."""
+    return f"audit/{kind}#{record_id}"
+
+
+def audited_by(author: str) -> str:
+    """The gsi2 partition of the ledger that lists one author's audit entries."""
+    return f"audit/by#{author}"
+
+
 def listing(kind: str) -> str:
-    """The gsi1 partition that lists every record of a kind (`keys`, `teams`, `users`, `budgets`), newest last."""
+    """The gsi1 partition that lists every record of a kind (`keys`, `teams`, `users`, `budgets` …), newest last."""
     return kind
 
 
@@ -78,6 +140,12 @@ _LONGEST_ID = 256
 def scope_pk(kind: str, *ids: str) -> str:
     """The counters partition of one scope. Ids come from callers (a customer may be any text): no two of them can meet in one key."""
     return "#".join((kind, *(_id(text) for text in ids)))
+
+
+def scope_of(pk: str) -> tuple[str, tuple[str, ...]]:
+    """The inverse of `scope_pk`: (kind, ids). An id too long for a key comes back as its digest."""
+    kind, *ids = pk.split("#")
+    return kind, tuple(text.replace("%23", "#").replace("%25", "%") for text in ids if not text.startswith("~"))
 
 
 def slice_pk(scope: str, number: int) -> str:

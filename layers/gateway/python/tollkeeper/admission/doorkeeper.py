@@ -1,0 +1,175 @@
+"""Lets a call in, or not: money set aside and rates counted in every scope, in one parallel round trip, and all of it ended again.
+
+Under a hard budget the output limit that was paid for is written into the request that goes upstream, in one field: a hold that is not sent
+upstream is no cap. A key without budget and limit asks the store nothing.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from typing import Any
+
+from tollkeeper.admission.payer import Payer, Policy, deployment_owners, money_owners, rate_limits
+from tollkeeper.budgets.bound import Bound, Tariff, worst_case
+from tollkeeper.budgets.estimate import expected_tokens
+from tollkeeper.budgets.hold import Hold
+from tollkeeper.budgets.reserve import Budgets
+from tollkeeper.budgets.scopes import ScopeCap, scope_caps
+from tollkeeper.catalog.output_limits import output_limit
+from tollkeeper.clock import Clock
+from tollkeeper.config.snapshot import Deployment
+from tollkeeper.dialects.base import Json
+from tollkeeper.errors import BadRequest, BudgetExceeded, RateLimited, UpstreamRateLimited
+from tollkeeper.limits.rate import NOTHING, Admission, Limits
+from tollkeeper.money import ZERO, NanoUSD
+
+LIMIT_FIELDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+"""The hub's names for an output limit: of several the smallest counts, and one goes upstream."""
+MIN_OUTPUT_TOKENS = 64
+"""A clamp below this is no useful answer; `tollkeeper.budgets.min_output_tokens`."""
+
+
+@dataclass(slots=True)
+class Ticket:
+    """An admitted call. `body` is the request as it goes upstream; `limit` the output limit that was paid for, if a hard budget asked."""
+
+    body: Json
+    hold: Hold | None = None
+    place: Hold | None = None
+    """What is set aside in the budgets of the deployment being tried."""
+    counted: Admission = NOTHING
+    limit: int | None = None
+    bound: Bound | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Doorkeeper:
+    """One per process."""
+
+    def __init__(
+        self,
+        budgets: Budgets,
+        limits: Limits,
+        policy: Policy,
+        clock: Clock,
+        *,
+        zone: tzinfo = UTC,
+        min_output_tokens: int = MIN_OUTPUT_TOKENS,
+    ) -> None:
+        self.policy = policy
+        self._budgets = budgets
+        self._limits = limits
+        self._clock = clock
+        self._zone = zone
+        self._min_output_tokens = min_output_tokens
+
+    async def admit(self, payer: Payer, body: Json, raw: bytes, deployments: Sequence[Deployment]) -> Ticket:
+        """Raises BudgetExceeded, RateLimited, StoreUnavailable, and BadRequest where a hard budget meets an unknown price."""
+        caps = scope_caps(money_owners(payer, self.policy), self._clock.now(), self._zone)
+        rates = rate_limits(payer, self.policy)
+        if not caps and not rates:
+            return Ticket(body)
+        estimate = expected_tokens(body, len(raw)) if rates else 0
+        reserving = asyncio.ensure_future(self._reserve(caps, body, raw, deployments))
+        counting = asyncio.ensure_future(self._limits.admit(rates, estimate))
+        try:
+            await asyncio.gather(reserving, counting)
+        except BaseException:
+            await self._give_back(reserving, counting)
+            raise
+        ticket = reserving.result()
+        ticket.counted = counting.result()
+        ticket.headers.update(ticket.counted.headers)
+        return ticket
+
+    async def enter(self, ticket: Ticket, raw: bytes, deployment: Deployment, lost: NanoUSD) -> Json:
+        """Before each try: room beside what earlier tries may have cost, and the budgets of the place it goes to. The request to send.
+
+        Raises BudgetExceeded or RateLimited when there is no room; UpstreamRateLimited when the place's own budget is used up, so that the
+        plan goes elsewhere.
+        """
+        if lost and ticket.hold is not None and ticket.bound is not None:
+            ticket.hold = await self._budgets.extend(ticket.hold, NanoUSD(ticket.bound.amount_for(_limit_of(ticket)) + lost))
+        await self._enter_place(ticket, raw, deployment)
+        if ticket.limit is None:
+            return ticket.body
+        return _limited(ticket.body, min(ticket.limit, _most(deployment, ticket.body) or ticket.limit))
+
+    async def settle(self, ticket: Ticket, cost: NanoUSD, tokens: int) -> None:
+        """Books what the call cost in every scope and ends it. Never raises."""
+        holds = [hold for hold in (ticket.hold, ticket.place) if hold is not None]
+        await asyncio.gather(*(self._budgets.settle(hold, cost) for hold in holds), self._limits.settle(ticket.counted, tokens))
+
+    async def _reserve(self, caps: Sequence[ScopeCap], body: Json, raw: bytes, deployments: Sequence[Deployment]) -> Ticket:
+        if not any(cap.cap is not None for cap in caps):
+            return Ticket(body, await self._budgets.reserve(caps, ZERO) if caps else None)
+        hard = any(cap.cap is not None and cap.enforcement == "hard" and cap.mode == "enforce" for cap in caps)
+        bound = _bound(body, raw, deployments, hard=hard)
+        minimum = bound.minimum(self._min_output_tokens)
+        hold = await self._budgets.reserve(caps, bound.amount, minimum=minimum, estimate=bound.estimate)
+        if not hard:
+            return Ticket(body, hold, bound=bound)
+        paid = bound.tokens_for(hold.amount)
+        shown = hold.clamped or _asked(body) is None
+        return Ticket(body, hold, limit=paid, bound=bound, headers={"x-tollkeeper-max-tokens": str(paid)} if shown else {})
+
+    async def _enter_place(self, ticket: Ticket, raw: bytes, deployment: Deployment) -> None:
+        if ticket.place is not None:
+            left, ticket.place = ticket.place, None
+            await self._budgets.release(left)
+        caps = scope_caps(deployment_owners(deployment, self.policy), self._clock.now(), self._zone)
+        if not caps:
+            return
+        amount = ZERO
+        if any(cap.cap is not None for cap in caps):
+            bound = _bound(ticket.body, raw, [deployment], hard=any(cap.enforcement == "hard" for cap in caps))
+            ticket.limit = min(ticket.limit or bound.output_tokens, bound.output_tokens)
+            amount = bound.amount_for(ticket.limit)
+        try:
+            ticket.place = await self._budgets.reserve(caps, amount)
+        except (BudgetExceeded, RateLimited) as refusal:
+            raise UpstreamRateLimited(refusal.message, type=refusal.type, retry_after=refusal.retry_after, extra=refusal.extra) from refusal
+
+    async def _give_back(self, reserving: "asyncio.Future[Ticket]", counting: "asyncio.Future[Admission]") -> None:
+        """One of the two refused, or the caller left: what the other took goes back."""
+        reserved, counted = await asyncio.shield(asyncio.gather(reserving, counting, return_exceptions=True))
+        if isinstance(reserved, Ticket) and reserved.hold is not None:
+            await self._budgets.release(reserved.hold)
+        if isinstance(counted, Admission):
+            await self._limits.release(counted)
+
+
+def _bound(body: Json, raw: bytes, deployments: Sequence[Deployment], *, hard: bool) -> Bound:
+    """Over every deployment the plan could reach. Raises BadRequest where a price is unknown and `hard` needs it."""
+    tariffs = [Tariff(row.group, row.provider, row.model, row.prices, row.max_input_tokens, _most(row, body)) for row in deployments]
+    return worst_case(body, tariffs, body=raw, hard=hard)
+
+
+def _most(deployment: Deployment, body: Json) -> int | None:
+    """The model's own output limit. Where only the catalog knows one, it stands in for a caller's limit but does not overrule it."""
+    if deployment.max_output_tokens is not None or _asked(body) is not None:
+        return deployment.max_output_tokens
+    return output_limit(deployment.model)
+
+
+def _limit_of(ticket: Ticket) -> int:
+    return ticket.limit if ticket.limit is not None else ticket.bound.output_tokens if ticket.bound else 0
+
+
+def _asked(body: Json) -> int | None:
+    """The smallest output limit in the request. Raises BadRequest naming the field that is no such number."""
+    limits = []
+    for name in LIMIT_FIELDS:
+        if (value := body.get(name)) is not None:
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise BadRequest(f"'{name}' must be a whole number of tokens, at least 1.", param=name, code="invalid_value")
+            limits.append(value)
+    return min(limits, default=None)
+
+
+def _limited(body: Json, limit: int) -> Json:
+    """The request with this output limit, under the caller's name for it, and in no other field."""
+    given = [name for name in LIMIT_FIELDS if body.get(name) is not None]
+    rest: dict[str, Any] = {key: value for key, value in body.items() if key not in LIMIT_FIELDS}
+    return {**rest, given[0] if given else "max_tokens": limit}

@@ -1,0 +1,76 @@
+"""What nobody is there to do: ends the holds of calls that died, and books them.
+
+A call that was killed between its hold and its settlement cost something that nobody knows. Its hold is settled in full, and a ledger
+entry marked `unconfirmed` says so, so that the books still balance: what counters call spent is what the ledger adds up to. An admin may
+correct it.
+"""
+
+import asyncio
+import hashlib
+import logging
+
+from tollkeeper.budgets.janitor import ExpiredHold, Janitor
+from tollkeeper.clock import Clock, time_ordered_id
+from tollkeeper.errors import StoreUnavailable
+from tollkeeper.ledger.book import Ledger
+from tollkeeper.ledger.entry import STATUS_FAILURE, Entry
+from tollkeeper.store.items import scope_of
+
+log = logging.getLogger("tollkeeper.janitor")
+
+SWEEP_SECONDS = 60.0
+"""How often a server sweeps; on Lambda a schedule does."""
+
+
+class Housekeeping:
+    """Run `sweep` every few minutes; two at once do no harm."""
+
+    def __init__(self, janitor: Janitor, ledger: Ledger, clock: Clock) -> None:
+        self._janitor = janitor
+        self._ledger = ledger
+        self._clock = clock
+
+    async def sweep(self) -> int:
+        """Returns how many holds were ended. Raises StoreUnavailable; the next sweep goes on where this one stopped."""
+        expired = await self._janitor.sweep()
+        for hold in expired:
+            await self._ledger.record(unconfirmed_entry(hold))
+        return len(expired)
+
+    async def sweep_for_ever(self) -> None:
+        """For a server: until it is cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except StoreUnavailable as error:
+                log.warning("sweep_failed %s", error.message)
+            await asyncio.sleep(SWEEP_SECONDS)
+
+
+def unconfirmed_entry(hold: ExpiredHold) -> Entry:
+    """Its id follows from the hold's, so that a sweep that is repeated books it once."""
+    owners = dict(scope_of(pk) for pk, _ in hold.scopes)
+    request_id = time_ordered_id(hold.created, hashlib.blake2b(hold.id.encode(), digest_size=10).digest())
+    return Entry(
+        request_id=request_id,
+        call_id=request_id,
+        started_at=hold.created,
+        call_type="unconfirmed",
+        model="unknown",
+        status=STATUS_FAILURE,
+        http_status=0,
+        error_type="unconfirmed",
+        key_hash=_first(owners.get("key")),
+        team_id=_first(owners.get("team")),
+        user_id=_first(owners.get("user")),
+        organization_id=_first(owners.get("organization")),
+        customer_id=_first(owners.get("customer")),
+        cost=hold.amount,
+        usage_at_least=True,
+        unconfirmed=True,
+        hold_id=hold.id,
+    )
+
+
+def _first(ids: tuple[str, ...] | None) -> str | None:
+    return ids[0] if ids else None
