@@ -28,6 +28,7 @@ async def test_the_answer_has_litellms_fields(admin):
 
 
 async def test_every_shared_field_comes_back_as_it_was_sent(admin):
+    await admin.post("/organization/new", {"organization_id": "o", "organization_alias": "O"})
     sent = {
         "key_alias": "all",
         "models": ["a", "b/*"],
@@ -130,7 +131,7 @@ async def test_an_alias_has_one_owner_even_when_many_ask_at_once(admin):
     assert (await admin.get("/key/list")).json()["total_count"] == 1
 
 
-@pytest.mark.parametrize("field", ["team_id", "budget_id"])
+@pytest.mark.parametrize("field", ["team_id", "budget_id", "organization_id", "project_id"])
 async def test_an_owner_has_to_exist(admin, field):
     answer = await admin.post("/key/generate", {field: "nobody", "key_alias": "ci"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)

@@ -1,6 +1,6 @@
 import pytest
 
-from tollkeeper.admin.listing import LONGEST_WALK
+from tollkeeper.admin.listing import LOOK_AHEAD
 from tollkeeper.auth.records import KeyRecord
 
 
@@ -32,6 +32,7 @@ async def test_no_keys(admin):
 
 async def test_filters_narrow_each_other(admin):
     await admin.post("/team/new", {"team_id": "t"})
+    await admin.post("/organization/new", {"organization_id": "o", "organization_alias": "O"})
     a, b, c = await make(
         admin, {"user_id": "u", "team_id": "t"}, {"user_id": "u", "organization_id": "o"}, {"team_id": "t", "key_alias": "ci"}
     )
@@ -66,7 +67,7 @@ async def test_a_filter_that_names_nothing(admin, query):
 
 
 async def test_a_list_without_end_says_that_its_total_is_a_minimum(admin):
-    for number in range(LONGEST_WALK + 1):
+    for number in range(LOOK_AHEAD + 1):
         await admin.store.directory.put_new(KeyRecord(key_hash=f"{number:064x}", created_at="2027").to_item())
     answer = (await admin.get("/key/list")).json()
-    assert (answer["total_count"], answer["total_count_is_minimum"]) == (LONGEST_WALK, True)
+    assert (answer["total_count"], answer["total_count_is_minimum"]) == (LOOK_AHEAD, True)

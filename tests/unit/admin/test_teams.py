@@ -75,6 +75,7 @@ async def test_the_list_and_its_filters(admin):
     for number, member in enumerate(("u", "v", "u")):
         admin.clock.advance(1)
         members = [{"user_id": member, "role": "user"}]
+        await admin.post("/organization/new", {"organization_id": f"o{number}", "organization_alias": "O"})
         await admin.post("/team/new", {"team_id": f"t{number}", "members_with_roles": members, "organization_id": f"o{number}"})
     assert [team["team_id"] for team in (await admin.get("/team/list")).json()] == ["t2", "t1", "t0"]
     assert [team["team_id"] for team in (await admin.get("/team/list", user_id="u")).json()] == ["t2", "t0"]

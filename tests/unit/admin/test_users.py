@@ -43,9 +43,10 @@ async def test_ids_and_addresses_have_one_user(admin):
 
 async def test_info_has_the_users_keys_and_teams(admin):
     await admin.post("/team/new", {"team_id": "t", "team_alias": "T"})
-    made = await new(admin, user_id="u", teams=["t", "gone"])
+    assert (await admin.post("/user/new", {"user_id": "u", "teams": ["gone"]})).json()["error"]["param"] == "teams"
+    made = await new(admin, user_id="u", teams=["t"])
     info = (await admin.get("/user/info", user_id="u")).json()
-    assert (info["user_id"], info["user_info"]["teams"]) == ("u", ["t", "gone"])
+    assert (info["user_id"], info["user_info"]["teams"]) == ("u", ["t"])
     assert [key["token"] for key in info["keys"]] == [made["token"]]
     assert [team["team_alias"] for team in info["teams"]] == ["T"]
 

@@ -1,8 +1,9 @@
 import pytest
 
-from tollkeeper.auth.access import may_administer, may_use_model, may_use_route, visible_models
+from tollkeeper.auth.access import customer_may_use_model, may_use_model, may_use_route, visible_models
 from tollkeeper.auth.principal import Principal, principal_of
 from tollkeeper.auth.records import KeyRecord, TeamRecord, UserRecord
+from tollkeeper.auth.records_groups import CustomerRecord, OrganizationRecord, ProjectRecord, TeamMembership
 from tollkeeper.errors import Forbidden
 
 
@@ -103,32 +104,37 @@ def test_allowed_routes_by_name_prefix_and_group():
         may_use_route(caller(allowed_routes=("management_routes",)), "/v1/chat/completions")
 
 
-def administers(principal: Principal, *, write: bool) -> bool:
-    try:
-        may_administer(principal, "/key/generate", write=write)
-    except Forbidden:
-        return False
-    return True
+def test_an_alias_of_a_key_opens_nothing_that_a_teams_list_closes():
+    assert denied(caller([], team=["gpt-4o"], aliases={"gpt-4o": "o3"}), "gpt-4o") == "team_model_access_denied"
+    assert denied(caller([], team=["o3"], aliases={"fast": "o3"}), "fast") is None
 
 
-def with_role(role: str, **key) -> Principal:
-    return principal_of(KeyRecord(key_hash="k", user_id="u", **key), None, UserRecord(user_id="u", user_role=role))
+def test_a_teams_own_alias_may_be_called_by_its_name():
+    team = TeamRecord(team_id="t", models=("fast",), model_aliases={"fast": "o3"})
+    may_use_model(principal_of(KeyRecord(key_hash="k", team_id="t"), team), "fast")
 
 
 @pytest.mark.parametrize(
-    ("principal", "reads", "writes"),
+    ("owner", "refusal"),
     [
-        (caller(), False, False),
-        (principal_of(KeyRecord(key_hash="k"), is_master=True), True, True),
-        (caller(key_type="management", allowed_routes=("management_routes",)), True, True),
-        (caller(key_type="llm_api", allowed_routes=("llm_api_routes",)), False, False),
-        (caller(key_type="read_only", allowed_routes=("info_routes",)), False, False),
-        (with_role("proxy_admin"), True, True),
-        (with_role("proxy_admin", key_type="llm_api", allowed_routes=("llm_api_routes",)), False, False),
-        (with_role("proxy_admin", key_type="read_only", allowed_routes=("info_routes",)), True, False),
-        (with_role("proxy_admin_viewer"), True, False),
-        (with_role("internal_user"), False, False),
+        ({"organization": OrganizationRecord(organization_id="o", models=("gpt-4o",))}, "org_model_access_denied"),
+        ({"project": ProjectRecord(project_id="p", team_id="t", models=("gpt-4o",))}, "project_model_access_denied"),
+        ({"membership": TeamMembership(team_id="t", user_id="u", allowed_models=("gpt-4o",))}, "team_member_model_access_denied"),
     ],
 )
-def test_who_may_administer(principal, reads, writes):
-    assert (administers(principal, write=False), administers(principal, write=True)) == (reads, writes)
+def test_everything_a_key_belongs_to_restricts_it(owner, refusal):
+    principal = principal_of(KeyRecord(key_hash="k"), **owner)
+    assert denied(principal, "gpt-4o") is None
+    assert denied(principal, "o3") == refusal
+
+
+def test_a_customers_list_and_block():
+    customer_may_use_model(CustomerRecord(customer_id="c", models=("gpt-*",)), "gpt-4o")
+    customer_may_use_model(CustomerRecord(customer_id="c", models=("beta",)), "o3", ("beta",))
+    for customer, refusal in (
+        (CustomerRecord(customer_id="c", models=("gpt-4o",)), "customer_model_access_denied"),
+        (CustomerRecord(customer_id="c", blocked=True), "auth_error"),
+    ):
+        with pytest.raises(Forbidden) as refused:
+            customer_may_use_model(customer, "o3")
+        assert refused.value.type == refusal

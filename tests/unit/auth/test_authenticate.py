@@ -7,6 +7,7 @@ from tests.support.faulty_table import FaultyTable
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.keys import hash_key, key_name
 from tollkeeper.auth.records import BudgetRecord, KeyRecord, TeamRecord, UserRecord
+from tollkeeper.auth.records_groups import CustomerRecord, OrganizationRecord, ProjectRecord, TagRecord, TeamMembership
 from tollkeeper.errors import StoreUnavailable, Unauthenticated
 from tollkeeper.money import NanoUSD
 from tollkeeper.store.sqlite import SqliteStore
@@ -97,8 +98,11 @@ async def test_a_principal_has_its_key_team_user_and_budget(desk):
         TeamRecord(team_id="t", organization_id="org", model_aliases={"fast": "o3", "slow": "o1"}, tags=("y", "z")),
         UserRecord(user_id="u", user_role="internal_user"),
         BudgetRecord(budget_id="b", max_budget=NanoUSD(7), rpm_limit=3),
+        OrganizationRecord(organization_id="org", max_budget=NanoUSD(9)),
     )
     principal = await desk.ask()
+    assert principal.organization is not None
+    assert (principal.organization.max_budget, principal.membership) == (9, None)
     assert (principal.user_id, principal.team_id, principal.organization_id) == ("u", "t", "org")
     assert principal.aliases == {"fast": "gpt-4o", "slow": "o1"}
     assert principal.tags == ("x", "y", "z")

@@ -9,6 +9,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import tzinfo
 from functools import cached_property
 from pathlib import Path
 from random import SystemRandom
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp
 from tollkeeper.admission.doorkeeper import MIN_OUTPUT_TOKENS, Doorkeeper
 from tollkeeper.admission.housekeeping import Housekeeping
 from tollkeeper.admission.payer import Policy
+from tollkeeper.admission.spending import Spending
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.budgets.hold import Options
 from tollkeeper.budgets.janitor import Janitor
@@ -188,12 +190,13 @@ class Running:
         )
         self.options = _budget_options(snapshot)
         self.budgets = Budgets(store.counters, clock, self.options, log_event)
+        self.spending = Spending(self.budgets, store.counters, clock, _zone(snapshot))
         ledger = Ledger(store.ledger, clock)
         self.housekeeping = Housekeeping(Janitor(store.counters, clock, self.options, log_event), ledger, clock)
         self.gateway = Gateway(
             groups=lambda: groups,
             authenticator=self.authenticator,
-            doorkeeper=_doorkeeper(installation, self.budgets),
+            doorkeeper=_doorkeeper(installation, self.budgets, self.spending),
             client=ProviderClient(installation.transport, installation.credentials, clock),
             ledger=ledger,
             clock=clock,
@@ -216,8 +219,19 @@ class Running:
     def keys_app(self) -> ASGIApp:
         from tollkeeper.admin.app import create_app as create_admin
         from tollkeeper.admin.services import AdminServices
+        from tollkeeper.admin.spending import CounterSpend
 
-        services = AdminServices(self.installation.store.directory, self.authenticator, self._pepper, self.installation.clock)
+        counters = CounterSpend(self.spending.spent, self.spending.set_spent)
+        services = AdminServices(
+            self.installation.store.directory,
+            self.authenticator,
+            self._pepper,
+            self.installation.clock,
+            spend=counters,
+            spend_writer=counters,
+            ledger=self.installation.store.ledger,
+            settings=self.installation.snapshot.settings.get("litellm_settings", {}),
+        )
         return create_admin(services, openai_error)
 
     def local_app(self) -> ASGIApp:
@@ -261,16 +275,21 @@ def _budget_options(snapshot: Snapshot) -> Options:
     return Options(**{name: value for name, value in given.items() if value is not None})
 
 
-def _doorkeeper(installation: Installation, budgets: Budgets) -> Doorkeeper:
+def _zone(snapshot: Snapshot) -> tzinfo:
+    return zone_named(snapshot.settings.get("litellm_settings", {}).get("timezone") or "UTC")
+
+
+def _doorkeeper(installation: Installation, budgets: Budgets, spending: Spending) -> Doorkeeper:
     settings = installation.snapshot.settings
-    litellm, general, own = (settings.get(name, {}) for name in ("litellm_settings", "general_settings", "tollkeeper"))
+    general, own = settings.get("general_settings", {}), settings.get("tollkeeper", {})
     fail_closed = general.get("fail_closed_rate_limit_enforcement") is True
     return Doorkeeper(
         budgets,
         Limits(installation.store.counters, installation.clock, fail_closed=fail_closed),
+        spending,
         Policy.of(installation.snapshot),
         installation.clock,
-        zone=zone_named(litellm.get("timezone") or "UTC"),
+        zone=_zone(installation.snapshot),
         min_output_tokens=(own.get("budgets") or {}).get("min_output_tokens") or MIN_OUTPUT_TOKENS,
     )
 

@@ -13,7 +13,20 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tollkeeper import __version__
-from tollkeeper.admin import budgets, keys, teams, users
+from tollkeeper.admin import (
+    auditing,
+    budgets,
+    customers,
+    keys,
+    keys_read,
+    members,
+    openapi,
+    organizations,
+    projects,
+    tags,
+    teams,
+    users,
+)
 from tollkeeper.admin.route import LARGEST_BODY_BYTES
 from tollkeeper.admin.services import AdminServices
 from tollkeeper.clock import Clock
@@ -22,6 +35,8 @@ from tollkeeper.errors import BadRequest, CallerError, NotFound, OurError, Paylo
 RenderError = Callable[[TollkeeperError, str], tuple[int, dict[str, str], dict[str, Any]]]
 """(error, request id) → status, headers, JSON body: edge/problems.py, handed in because siblings do not import each other."""
 
+_END_USER = "/end_user/"
+"""LiteLLM's other name for /customer/."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _log = logging.getLogger(__name__)
 
@@ -34,8 +49,9 @@ def create_app(services: AdminServices, render_error: RenderError) -> FastAPI:
         strict_content_type=False,
     )
     app.state.services = services
-    for module in (keys, teams, users, budgets):
+    for module in (keys_read, keys, members, teams, users, organizations, customers, budgets, projects, tags, auditing):
         app.include_router(module.router)
+    openapi.install(app)
 
     def answer(request: Request, error: TollkeeperError) -> JSONResponse:
         status, headers, body = render_error(error, request.scope["request_id"])
@@ -62,6 +78,9 @@ class RequestIds:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = scope["request_id"] = given if _REQUEST_ID.fullmatch(given) else self._clock.new_id()
+
+        if scope["path"].startswith(_END_USER):
+            scope["path"] = "/customer/" + scope["path"].removeprefix(_END_USER)
 
         # Every body here is JSON, whatever the caller's tool calls it (curl -d says it is a form).
         MutableHeaders(scope=scope)["content-type"] = "application/json"

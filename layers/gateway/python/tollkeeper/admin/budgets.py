@@ -1,71 +1,86 @@
-"""/budget/*: limits with a name, which keys refer to by `budget_id` (https://docs.litellm.ai/docs/proxy/customers)."""
+"""/budget/*: limits with a name, which keys, organizations, customers, tags and memberships refer to by `budget_id`
+(https://docs.litellm.ai/docs/proxy/customers).
+"""
 
 from typing import Any
 
 from fastapi import APIRouter
 
+from tollkeeper.admin import answers as a
+from tollkeeper.admin.kinds import BUDGET
 from tollkeeper.admin.listing import walk
-from tollkeeper.admin.models import BudgetFields, DeleteBudget, ReadBudgets, UpdateBudget
-from tollkeeper.admin.revisions import Revisions
+from tollkeeper.admin.models_groups import BudgetFields, DeleteBudget, ReadBudgets, UpdateBudget
+from tollkeeper.admin.reach import existing
 from tollkeeper.admin.route import StrictRoute
-from tollkeeper.admin.services import AdminServices, Author, Services
+from tollkeeper.admin.services import Acting, Services
+from tollkeeper.admin.values import QueryName
 from tollkeeper.admin.views import budget_row
 from tollkeeper.auth.records import BudgetRecord
-from tollkeeper.errors import BadRequest, NotFound
+from tollkeeper.errors import BadRequest
 from tollkeeper.store import items
 from tollkeeper.store.table import ConditionFailed
 
 router = APIRouter(prefix="/budget", tags=["budgets"], route_class=StrictRoute)
+_SETTINGS = {
+    "max_budget": "Dollars that may be spent in a period",
+    "soft_budget": "Dollars at which a warning is given",
+    "budget_duration": "How long a period is, such as 1d or 1mo",
+    "max_parallel_requests": "Requests at the same time",
+    "rpm_limit": "Requests a minute",
+    "tpm_limit": "Tokens a minute",
+    "tpd_limit": "Tokens a day",
+    "model_max_budget": "Dollars a period, by model",
+}
 
 
-@router.post("/new")
-async def new(body: BudgetFields, services: Services, author: Author) -> dict[str, Any]:
+@router.post("/new", **a.answers(a.BudgetRow))
+async def new(body: BudgetFields, services: Services, actor: Acting) -> dict[str, Any]:
     given = {name: value for name, value in body.changes(BudgetRecord).items() if value is not None}
     budget = BudgetRecord(budget_id=body.budget_id or services.clock.new_id(), extra=body.unread(), **given)
     try:
-        made = await Revisions(services.directory, services.clock).create(budget, author)
+        return budget_row(await services.revisions.create(budget, actor))
     except ConditionFailed:
         raise BadRequest(f"Budget id = {budget.budget_id} already exists.", param="budget_id") from None
-    services.authenticator.forget()
-    return budget_row(made)
 
 
-@router.post("/update")
-async def update(body: UpdateBudget, services: Services, author: Author) -> dict[str, Any]:
-    base = await _read(services, body.budget_id)
-    if base is None:
-        raise _not_found(body.budget_id, "budget_id")
-    fresh = await Revisions(services.directory, services.clock).change(base, body.changes(BudgetRecord), author, extra=body.unread())
-    services.authenticator.forget()
-    return budget_row(fresh)
+@router.post("/update", **a.answers(a.BudgetRow))
+async def update(body: UpdateBudget, services: Services, actor: Acting) -> dict[str, Any]:
+    base = await existing(services, actor, BUDGET, body.budget_id)
+    return budget_row(await services.revisions.change(base, body.changes(BudgetRecord), actor, extra=body.unread()))
 
 
-@router.post("/info")
-async def info(body: ReadBudgets, services: Services, _author: Author) -> list[dict[str, Any]]:
+@router.post("/info", **a.answers(list[a.BudgetRow]))
+async def info(body: ReadBudgets, services: Services, _actor: Acting) -> list[dict[str, Any]]:
     """Those of the named budgets that exist."""
-    found = [await _read(services, budget_id) for budget_id in body.budgets]
+    found = [await services.revisions.find(BUDGET, budget_id) for budget_id in body.budgets]
     return [budget_row(budget) for budget in found if budget]
 
 
-@router.get("/list")
-async def list_budgets(services: Services, _author: Author) -> list[dict[str, Any]]:
+@router.get("/settings", **a.answers(list[a.BudgetSetting]))
+async def settings(services: Services, actor: Acting, budget_id: QueryName) -> list[dict[str, Any]]:
+    """Each limit with its value and a word about it, for forms."""
+    row = budget_row(await existing(services, actor, BUDGET, budget_id))
+    types = {"budget_duration": "String", "model_max_budget": "Object", "max_budget": "Float", "soft_budget": "Float"}
+    return [
+        {
+            "field_name": name,
+            "field_type": types.get(name, "Integer"),
+            "field_description": text,
+            "field_value": row[name],
+            "stored_in_db": row[name] not in (None, {}),
+        }
+        for name, text in _SETTINGS.items()
+    ]
+
+
+@router.get("/list", **a.answers(list[a.BudgetRow]))
+async def list_budgets(services: Services, _actor: Acting) -> list[dict[str, Any]]:
     walked = await walk(services.directory, BudgetRecord, items.listing("budgets"))
     return [budget_row(budget) for budget in walked.records]
 
 
-@router.post("/delete")
-async def delete(body: DeleteBudget, services: Services, _author: Author) -> dict[str, Any]:
-    """Keys that refer to it are left with the limits of their own."""
-    old = await services.directory.delete(items.budget_pk(body.id), items.BUDGET_SK)
-    if old is None:
-        raise _not_found(body.id, "id")
-    services.authenticator.forget()
-    return budget_row(BudgetRecord.from_item(old))
-
-
-async def _read(services: AdminServices, budget_id: str) -> BudgetRecord | None:
-    return await Revisions(services.directory, services.clock).read(BudgetRecord, items.budget_pk(budget_id), items.BUDGET_SK)
-
-
-def _not_found(budget_id: str, param: str) -> NotFound:
-    return NotFound(f"Budget {budget_id} not found.", param=param)
+@router.post("/delete", **a.answers(a.BudgetRow))
+async def delete(body: DeleteBudget, services: Services, actor: Acting) -> dict[str, Any]:
+    """What refers to it is left with the limits of its own."""
+    base = await existing(services, actor, BUDGET, body.id, "id")
+    return budget_row(await services.revisions.delete(base, actor) or base)

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tollkeeper.admin.actor import Actor
 from tollkeeper.admin.claims import Claims, Taken
-from tollkeeper.admin.revisions import Revisions
+from tollkeeper.admin.kinds import USER
 from tollkeeper.admin.services import AdminServices
 from tollkeeper.auth.records import UserRecord
 from tollkeeper.errors import BadRequest, CallerError, Conflict
@@ -14,50 +15,48 @@ from tollkeeper.store.table import ConditionFailed
 
 class People:
     def __init__(self, services: AdminServices) -> None:
-        self._services = services
-        self._revisions = Revisions(services.directory, services.clock)
+        self._revisions = services.revisions
         self._claims = Claims(services.directory, services.clock, items.USER_EMAIL, self._has_email)
 
     async def find(self, user_id: str) -> UserRecord | None:
-        return await self._revisions.read(UserRecord, items.user_pk(user_id), items.USER_SK)
+        return await self._revisions.find(USER, user_id)
 
     async def find_email(self, email: str) -> UserRecord | None:
         owner = await self._claims.owner(email)
         user = await self.find(owner) if owner else None
         return user if user and user.user_email == email else None
 
-    async def create(self, user: UserRecord, author: str) -> UserRecord:
+    async def create(self, user: UserRecord, actor: Actor) -> UserRecord:
         await self._claim(user.user_email, user.user_id)
         try:
-            made = await self._revisions.create(user, author)
+            made = await self._revisions.create(user, actor)
         except ConditionFailed:
             await self._give_back(user.user_email, user.user_id)
             raise Conflict(f"User with id {user.user_id} already exists.", param="user_id") from None
         except CallerError:
             await self._give_back(user.user_email, user.user_id)
             raise
-        self._services.authenticator.forget()
         return made
 
-    async def change(self, base: UserRecord, changes: Mapping[str, Any], author: str, *, extra: Mapping[str, Any]) -> UserRecord:
+    async def change(
+        self, base: UserRecord, changes: Mapping[str, Any], actor: Actor, *, extra: Mapping[str, Any] | None = None
+    ) -> UserRecord:
         renamed = "user_email" in changes and changes["user_email"] != base.user_email
         if renamed:
             await self._claim(changes["user_email"], base.user_id)
         try:
-            fresh = await self._revisions.change(base, changes, author, extra=extra)
+            fresh = await self._revisions.change(base, changes, actor, extra=extra)
         except CallerError:
             if renamed:
                 await self._give_back(changes["user_email"], base.user_id)
             raise
         if renamed:
             await self._give_back(base.user_email, base.user_id)
-        self._services.authenticator.forget()
         return fresh
 
-    async def delete(self, user: UserRecord) -> None:
-        await self._services.directory.delete(items.user_pk(user.user_id), items.USER_SK)
-        self._services.authenticator.forget()
-        await self._give_back(user.user_email, user.user_id)
+    async def delete(self, user: UserRecord, actor: Actor) -> None:
+        gone = await self._revisions.delete(user, actor) or user
+        await self._give_back(gone.user_email, gone.user_id)
 
     async def _claim(self, email: str | None, user_id: str) -> None:
         if email is None:

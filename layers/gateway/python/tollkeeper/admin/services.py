@@ -1,11 +1,15 @@
 """What the management API is given, and how its routes reach it."""
 
-from dataclasses import dataclass
-from typing import Annotated, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
-from tollkeeper.auth.access import may_administer
+from tollkeeper.admin.actor import Actor
+from tollkeeper.admin.audit import AuditLog
+from tollkeeper.admin.revisions import Revisions
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal
 from tollkeeper.clock import Clock
@@ -24,23 +28,46 @@ class Spend:
 
 
 class SpendReader(Protocol):
-    """The counters, seen from here. `scope` is key, team or user."""
+    """The counters, seen from here. `scope` is key, team, user, organization, project, customer or tag, or team_member, whose id is
+    `<team id>/<user id>`.
+    """
 
     async def spend(self, scope: str, scope_id: str, budget_duration: str | None) -> Spend: ...
 
 
-@dataclass(frozen=True, slots=True)
+class SpendWriter(Protocol):
+    """Sets what a scope has spent in its current window. Scopes as in SpendReader."""
+
+    async def set_spend(self, scope: str, scope_id: str, budget_duration: str | None, spent: NanoUSD) -> None: ...
+
+
+@dataclass(frozen=True)
 class AdminServices:
-    """`spend` None: rows show no spending (there are no counters). `authenticator` is told of every change made here."""
+    """`spend` None: rows show no spending (there are no counters), and without `spend_writer` none can be reset. `authenticator` is told
+    of every change made here. `ledger` takes the audit log; without one it is kept in the directory. `settings` is the snapshot's
+    litellm_settings (default and upper-bound parameters of keys).
+    """
 
     directory: Table
     authenticator: Authenticator
     pepper: bytes
     clock: Clock
     spend: SpendReader | None = None
+    spend_writer: SpendWriter | None = None
+    ledger: Table | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     async def spent(self, scope: str, scope_id: str, budget_duration: str | None) -> Spend:
         return await self.spend.spend(scope, scope_id, budget_duration) if self.spend else Spend()
+
+    @cached_property
+    def audit(self) -> AuditLog:
+        table = self.directory if self.ledger is None else self.ledger
+        return AuditLog(table, self.directory, self.clock, self.pepper)
+
+    @cached_property
+    def revisions(self) -> Revisions:
+        return Revisions(self.directory, self.clock, self.audit, self.authenticator.forget)
 
 
 def _services(request: Request) -> AdminServices:
@@ -59,11 +86,14 @@ async def _caller(request: Request, services: Services) -> Principal:
 Caller = Annotated[Principal, Depends(_caller)]
 
 
-async def _administrator(request: Request, caller: Caller) -> str:
-    may_administer(caller, request.url.path, write=request.method not in ("GET", "HEAD"))
+async def _actor(request: Request, caller: Caller, services: Services) -> Actor:
+    route = (request.method if request.method != "HEAD" else "GET", request.scope["route"].path)
+    actor = Actor(caller, route, caller.user_id or caller.key_hash, request.scope["request_id"], services.directory)
+    actor.enter()
     changed_by = request.headers.get("litellm-changed-by", "")[:_LONGEST_AUTHOR]
-    return changed_by or caller.user_id or caller.key_hash
+    # Only an administrator's tool may say on whose behalf it acts.
+    return replace(actor, name=changed_by) if changed_by and actor.is_admin else actor
 
 
-Author = Annotated[str, Depends(_administrator)]
-"""An administrator's call: who `created_by`/`updated_by` will name."""
+Acting = Annotated[Actor, Depends(_actor)]
+"""The caller of this route, who may call it for some target at least."""

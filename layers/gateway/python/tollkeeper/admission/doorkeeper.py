@@ -11,6 +11,7 @@ from datetime import UTC, tzinfo
 from typing import Any
 
 from tollkeeper.admission.payer import Payer, Policy, deployment_owners, money_owners, rate_limits
+from tollkeeper.admission.spending import Spending
 from tollkeeper.budgets.bound import Bound, Tariff, worst_case
 from tollkeeper.budgets.estimate import expected_tokens
 from tollkeeper.budgets.hold import Hold
@@ -35,6 +36,7 @@ class Ticket:
     """An admitted call. `body` is the request as it goes upstream; `limit` the output limit that was paid for, if a hard budget asked."""
 
     body: Json
+    payer: Payer | None = None
     hold: Hold | None = None
     place: Hold | None = None
     """What is set aside in the budgets of the deployment being tried."""
@@ -51,6 +53,7 @@ class Doorkeeper:
         self,
         budgets: Budgets,
         limits: Limits,
+        spending: Spending,
         policy: Policy,
         clock: Clock,
         *,
@@ -60,6 +63,7 @@ class Doorkeeper:
         self.policy = policy
         self._budgets = budgets
         self._limits = limits
+        self._spending = spending
         self._clock = clock
         self._zone = zone
         self._min_output_tokens = min_output_tokens
@@ -69,7 +73,7 @@ class Doorkeeper:
         caps = scope_caps(money_owners(payer, self.policy), self._clock.now(), self._zone)
         rates = rate_limits(payer, self.policy)
         if not caps and not rates:
-            return Ticket(body)
+            return Ticket(body, payer)
         estimate = expected_tokens(body, len(raw)) if rates else 0
         reserving = asyncio.ensure_future(self._reserve(caps, body, raw, deployments))
         counting = asyncio.ensure_future(self._limits.admit(rates, estimate))
@@ -79,7 +83,7 @@ class Doorkeeper:
             await self._give_back(reserving, counting)
             raise
         ticket = reserving.result()
-        ticket.counted = counting.result()
+        ticket.payer, ticket.counted = payer, counting.result()
         ticket.headers.update(ticket.counted.headers)
         return ticket
 
@@ -94,25 +98,32 @@ class Doorkeeper:
         await self._enter_place(ticket, raw, deployment)
         if ticket.limit is None:
             return ticket.body
-        return _limited(ticket.body, min(ticket.limit, _most(deployment, ticket.body) or ticket.limit))
+        # What was paid for may be more than was asked: some providers bill a least number of tokens.
+        limits = (ticket.limit, _most(deployment, ticket.body), _asked(ticket.body))
+        return _limited(ticket.body, min(limit for limit in limits if limit is not None))
 
     async def settle(self, ticket: Ticket, cost: NanoUSD, tokens: int) -> None:
         """Books what the call cost in every scope and ends it. Never raises."""
         holds = [hold for hold in (ticket.hold, ticket.place) if hold is not None]
-        await asyncio.gather(*(self._budgets.settle(hold, cost) for hold in holds), self._limits.settle(ticket.counted, tokens))
+        spenders = ticket.payer.spenders() if ticket.payer else []
+        await asyncio.gather(
+            *(self._budgets.settle(hold, cost) for hold in holds),
+            self._limits.settle(ticket.counted, tokens),
+            self._spending.note(spenders, cost),
+        )
 
     async def _reserve(self, caps: Sequence[ScopeCap], body: Json, raw: bytes, deployments: Sequence[Deployment]) -> Ticket:
         if not any(cap.cap is not None for cap in caps):
-            return Ticket(body, await self._budgets.reserve(caps, ZERO) if caps else None)
+            return Ticket(body, hold=await self._budgets.reserve(caps, ZERO) if caps else None)
         hard = any(cap.cap is not None and cap.enforcement == "hard" and cap.mode == "enforce" for cap in caps)
         bound = _bound(body, raw, deployments, hard=hard)
         minimum = bound.minimum(self._min_output_tokens)
         hold = await self._budgets.reserve(caps, bound.amount, minimum=minimum, estimate=bound.estimate)
         if not hard:
-            return Ticket(body, hold, bound=bound)
+            return Ticket(body, hold=hold, bound=bound)
         paid = bound.tokens_for(hold.amount)
         shown = hold.clamped or _asked(body) is None
-        return Ticket(body, hold, limit=paid, bound=bound, headers={"x-tollkeeper-max-tokens": str(paid)} if shown else {})
+        return Ticket(body, hold=hold, limit=paid, bound=bound, headers={"x-tollkeeper-max-tokens": str(paid)} if shown else {})
 
     async def _enter_place(self, ticket: Ticket, raw: bytes, deployment: Deployment) -> None:
         if ticket.place is not None:

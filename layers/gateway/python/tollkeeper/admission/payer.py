@@ -75,6 +75,16 @@ class Payer:
     tags: tuple[str, ...] = ()
     tag_records: tuple[TagRecord, ...] = ()
 
+    def spenders(self) -> list[tuple[str, tuple[str, ...]]]:
+        """(kind, ids) of everybody whose lifetime spend a call adds to."""
+        principal = self.principal
+        if principal.is_master:
+            return []
+        member = (principal.team_id, principal.user_id) if principal.team_id and principal.user_id else None
+        named = (("key", principal.key_hash), ("team", principal.team_id), ("user", principal.user_id), ("customer", self.customer_id))
+        found: list[tuple[str, tuple[str, ...]]] = [(kind, (name,)) for kind, name in named if name]
+        return [*found, ("team_member", member)] if member else found
+
 
 async def payer_of(
     principal: Principal, body: Mapping[str, Any], headers: Mapping[str, str], *, authenticator: Authenticator, policy: Policy

@@ -1,7 +1,8 @@
 """What a good key may do: which models it may ask for, and which routes it may call.
 
 Lists are LiteLLM's (https://docs.litellm.ai/docs/proxy/model_access): empty is everything; an entry is a model name, a wildcard
-(`openai/*`), an access group, or one of three words. A team's list restricts its keys too, a user's only keys without a team.
+(`openai/*`), an access group, or one of three words. A team's list restricts its keys too;
+so do its organization's, its project's and what the team allows the member; a user's own only keys without a team.
 """
 
 import re
@@ -9,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 
 from tollkeeper.auth.principal import Principal
+from tollkeeper.auth.records_groups import CustomerRecord
 from tollkeeper.errors import Forbidden
 
 ALL_TEAM_MODELS = "all-team-models"
@@ -17,23 +19,33 @@ NO_DEFAULT_MODELS = "no-default-models"
 """In a user's list: none of its own, only what its teams give. It names no model, so alone it refuses everything."""
 
 LLM_ROUTES, MANAGEMENT_ROUTES, INFO_ROUTES = "llm_api_routes", "management_routes", "info_routes"
+MANAGEMENT, READING = (MANAGEMENT_ROUTES,), (MANAGEMENT_ROUTES, INFO_ROUTES)
+"""Groups that open a management route, and those that open one which only reads."""
 ROUTES_OF_KEY_TYPE = {"default": (), "llm_api": (LLM_ROUTES,), "management": (MANAGEMENT_ROUTES,), "read_only": (INFO_ROUTES,)}
 _LONGEST_NAME = 512
 """A wildcard is not tried on more: several `*` on a megabyte of model name would take minutes."""
-_ADMIN_ROLES, _VIEWER_ROLES = ("proxy_admin",), ("proxy_admin", "proxy_admin_viewer")
 
 
 def may_use_model(principal: Principal, model: str, access_groups: Collection[str] = ()) -> None:
     """Raises Forbidden. `model` is the name asked for; `access_groups` those of the model group it resolves to."""
-    names = {model, principal.aliases.get(model, model), *access_groups}
     for owner, allowed in _lists(principal):
-        if not _allows(allowed, names):
+        if not _allows(allowed, {*_names(principal, owner, model), *access_groups}):
             raise Forbidden(
                 f"The requested model '{model}' is not available for this API key, or the model name is invalid. "
                 "Call `/v1/models` to view available models for your key.",
                 type=f"{owner}_model_access_denied",
                 param="model",
             )
+
+
+def customer_may_use_model(customer: CustomerRecord, model: str, access_groups: Collection[str] = ()) -> None:
+    """Raises Forbidden: the end user is blocked, or has a list without this model."""
+    if customer.blocked:
+        raise Forbidden(f"User={customer.customer_id} is blocked. Update via `/customer/unblock` if you're an admin.", type="auth_error")
+    if customer.models and not _allows(customer.models, {model, *access_groups}):
+        raise Forbidden(
+            f"The requested model '{model}' is not available for this end user.", type="customer_model_access_denied", param="model"
+        )
 
 
 def visible_models(principal: Principal, models: Mapping[str, Collection[str]]) -> list[str]:
@@ -52,23 +64,25 @@ def may_use_route(principal: Principal, route: str, groups: Collection[str] = (L
         )
 
 
-def may_administer(principal: Principal, route: str, *, write: bool) -> None:
-    """Raises Forbidden unless the caller is the master key, a management key, or an administrator's key that may call the route."""
-    if principal.is_master:
-        return
-    roles = _ADMIN_ROLES if write else _VIEWER_ROLES
-    if principal.key.key_type != "management" and principal.role not in roles:
-        raise Forbidden(f"Only a proxy admin may call this route. Route={route}. Your role={principal.role}", type="auth_error")
-    may_use_route(principal, route, (MANAGEMENT_ROUTES,) if write else (MANAGEMENT_ROUTES, INFO_ROUTES))
+def _names(principal: Principal, owner: str, model: str) -> set[str]:
+    """What an owner's list may call the model. An alias the key's holder can choose must not open what a team's list closes."""
+    target = principal.aliases.get(model, model)
+    chosen_by_key = model in principal.key.aliases
+    return {model, target} if owner == "key" or not chosen_by_key else {target}
 
 
 def _lists(principal: Principal) -> Iterable[tuple[str, tuple[str, ...]]]:
-    if principal.models:
-        yield "key", principal.models
-    if principal.team is not None and principal.team.models:
-        yield "team", principal.team.models
-    elif principal.team is None and principal.user is not None and principal.user.models:
-        yield "user", principal.user.models
+    in_team = principal.team is not None
+    user_models = principal.user.models if principal.user is not None and not in_team else ()
+    lists = (
+        ("key", principal.models),
+        ("team", principal.team.models if principal.team is not None else ()),
+        ("team_member", principal.membership.allowed_models if principal.membership is not None else ()),
+        ("user", user_models),
+        ("org", principal.organization.models if principal.organization is not None else ()),
+        ("project", principal.project.models if principal.project is not None else ()),
+    )
+    return ((owner, allowed) for owner, allowed in lists if allowed)
 
 
 def _allows(allowed: tuple[str, ...], names: Collection[str]) -> bool:

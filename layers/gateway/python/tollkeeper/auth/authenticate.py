@@ -1,26 +1,27 @@
 """From a request's headers to its Principal, or 401 in LiteLLM's words.
 
-A key and what hangs on it (team, user, budget) is read from the directory once per `cache_seconds` and process: that is the longest a
-revocation takes. Reads are consistent, because a key is often used the moment it was made. A key whose team is gone is refused:
-its budget would be unknown. An error never repeats a key.
+A key and what hangs on it (team, user, membership, organization, project, budget) is read from the directory once per `cache_seconds`
+and process: that is the longest a revocation takes. Reads are consistent, because a key is often used the moment it was made. A key whose
+team, organization or project is gone is refused: its budget would be unknown. An error never repeats a key.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from dataclasses import replace
 
 from tollkeeper.auth.credentials import KeyFinder, RawHeaders
 from tollkeeper.auth.keys import hash_key, is_key, same_secret
 from tollkeeper.auth.lookups import Known, Lookups
 from tollkeeper.auth.principal import MASTER_USER, Principal, principal_of
-from tollkeeper.auth.records import BudgetRecord, KeyRecord, Record, TeamRecord, UserRecord
+from tollkeeper.auth.records import KeyRecord
+from tollkeeper.auth.records_groups import CustomerRecord, TagRecord
+from tollkeeper.auth.shelves import Shelves
 from tollkeeper.clock import Clock, iso
 from tollkeeper.errors import Unauthenticated
 from tollkeeper.store import items
 from tollkeeper.store.table import Table
 
 MasterKey = str | None | Callable[[], Awaitable[str | None]]
-R = TypeVar("R", bound=Record)
-_LARGEST = float("inf")
 
 
 class Authenticator:
@@ -40,10 +41,8 @@ class Authenticator:
         self._directory, self._pepper, self._master_key, self._clock = directory, pepper, master_key, clock
         self._finder = KeyFinder(key_header)
         self._master: tuple[str, Principal] | None = None
-        self._principals = Lookups(self._load_principal, clock, cache_seconds, cache_size)
-        self._teams = Lookups(self._reader(TeamRecord, items.team_pk, items.TEAM_SK), clock, cache_seconds, cache_size)
-        self._users = Lookups(self._reader(UserRecord, items.user_pk, items.USER_SK), clock, cache_seconds, cache_size)
-        self._budgets = Lookups(self._reader(BudgetRecord, items.budget_pk, items.BUDGET_SK), clock, cache_seconds, cache_size)
+        self._principals: Lookups[str, Principal] = Lookups(self._load_principal, clock, cache_seconds, cache_size)
+        self._shelves = Shelves(directory, clock, cache_seconds, cache_size)
 
     async def authenticate(self, headers: RawHeaders | Mapping[str, str], query: Mapping[str, str] | None = None) -> Principal:
         """Raises Unauthenticated, or StoreUnavailable when the directory cannot be read."""
@@ -59,14 +58,22 @@ class Authenticator:
             return self._master_principal(master)
         known = await self._principals.get(hash_key(self._pepper, key)) if is_key(key) else None
         if known is None or known.value is None:
-            raise Unauthenticated("Authentication Error, Invalid API key provided.", type="token_not_found_in_db", param="key")
+            raise _unknown()
         self._check(known.value)
         return known.value
 
+    async def customer(self, customer_id: str) -> CustomerRecord | None:
+        """The end user a request names, with the limits of its budget; None if nobody has written one down. Cached as keys are."""
+        return (await self._shelves.customer(customer_id)).value
+
+    async def tag(self, name: str) -> TagRecord | None:
+        """As `customer`."""
+        return (await self._shelves.tag(name)).value
+
     def forget(self) -> None:
         """For the process that has just changed the directory: its own change counts at once."""
-        for lookups in (self._principals, self._teams, self._users, self._budgets):
-            lookups.forget()
+        self._principals.forget()
+        self._shelves.forget()
 
     def _master_principal(self, master: str) -> Principal:
         if self._master is None or self._master[0] != master:
@@ -75,38 +82,63 @@ class Authenticator:
         return self._master[1]
 
     def _check(self, principal: Principal) -> None:
-        key, team = principal.key, principal.team
+        key, now = principal.key, self._clock.now()
+        if now >= principal.text_counts_until:
+            raise _unknown()
         if key.blocked:
             raise Unauthenticated("Authentication Error, Key is blocked. Update via `/key/unblock` if you're an admin.")
-        if key.expires is not None and self._clock.now() >= key.expires:
-            raise _expired(key, key.expires, self._clock.now())
-        if principal.team_id and team is None:
-            raise Unauthenticated(f"Authentication Error, Team={principal.team_id} does not exist.")
-        if team is not None and team.blocked:
-            raise Unauthenticated(f"Authentication Error, Team={team.team_id} is blocked. Update via `/team/unblock` if you're an admin.")
+        if key.expires is not None and now >= key.expires:
+            raise _expired(key, key.expires, now)
+        check_owners(principal)
 
-    async def _load_principal(self, key_hash: str, until: float) -> Known[Principal]:
-        item = await self._directory.get(items.key_pk(key_hash), items.KEY_SK, consistent=True)
-        if item is None:
+    async def _load_principal(self, text_hash: str, until: float) -> Known[Principal]:
+        key = await self._key(text_hash)
+        if key is None:
             return Known(None, until)
-        key = KeyRecord.from_item(item)
-        team = await _lookup(self._teams, key.team_id)
-        user = await _lookup(self._users, key.user_id)
-        budget = await _lookup(self._budgets, key.budget_id)
-        if budget.value:
-            key = key.under(budget.value)
-        return Known(principal_of(key, team.value, user.value), min(until, team.until, user.until, budget.until))
+        team, user, project, budget = await asyncio.gather(
+            self._shelves.team(key.team_id),
+            self._shelves.user(key.user_id),
+            self._shelves.project(key.project_id),
+            self._shelves.budget(key.budget_id),
+        )
+        organization, membership = await asyncio.gather(
+            self._shelves.organization(key.organization_id or (team.value.organization_id if team.value else None)),
+            self._shelves.member(team.value, key.user_id),
+        )
+        principal = principal_of(
+            key.under(budget.value) if budget.value else key,
+            team.value,
+            user.value,
+            organization=organization.value,
+            project=project.value,
+            membership=membership.value,
+        )
+        found = (team, user, project, budget, organization, membership)
+        return Known(replace(principal, text_counts_until=key.text_counts_until(text_hash)), min(until, *(known.until for known in found)))
 
-    def _reader(self, kind: type[R], pk: Callable[[str], str], sk: str) -> Callable[[str, float], Awaitable[Known[R]]]:
-        async def read(record_id: str, until: float) -> Known[R]:
-            item = await self._directory.get(pk(record_id), sk, consistent=True)
-            return Known(kind.from_item(item) if item else None, until)
+    async def _key(self, text_hash: str) -> KeyRecord | None:
+        item = await self._directory.get(items.key_pk(text_hash), items.KEY_SK, consistent=True)
+        if item is not None and "points_to" in item:
+            item = await self._directory.get(items.key_pk(item["points_to"]), items.KEY_SK, consistent=True)
+        return KeyRecord.from_item(item) if item else None
 
-        return read
+
+def check_owners(principal: Principal) -> None:
+    """Raises Unauthenticated where one the key belongs to is blocked or gone: with it would go its budget."""
+    owners = (
+        ("Team", "/team/unblock", principal.team_id, principal.team),
+        ("Organization", "/organization/update", principal.organization_id, principal.organization),
+        ("Project", "/project/update", principal.key.project_id, principal.project),
+    )
+    for word, remedy, owner_id, owner in owners:
+        if owner_id and owner is None:
+            raise Unauthenticated(f"Authentication Error, {word}={owner_id} does not exist.")
+        if owner is not None and owner.blocked:
+            raise Unauthenticated(f"Authentication Error, {word}={owner_id} is blocked. Update via `{remedy}` if you're an admin.")
 
 
-async def _lookup(lookups: Lookups[R], record_id: str | None) -> Known[R]:
-    return await lookups.get(record_id) if record_id else Known(None, _LARGEST)
+def _unknown() -> Unauthenticated:
+    return Unauthenticated("Authentication Error, Invalid API key provided.", type="token_not_found_in_db", param="key")
 
 
 def _expired(key: KeyRecord, expires: int, now: float) -> Unauthenticated:

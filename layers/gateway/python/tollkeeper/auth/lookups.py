@@ -6,12 +6,13 @@ An entry's time runs from before its read began: `seconds` is the longest a chan
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from tollkeeper.clock import Clock
 
+K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
@@ -23,16 +24,16 @@ class Known(Generic[V]):
     until: float
 
 
-class Lookups(Generic[V]):
+class Lookups(Generic[K, V]):
     """`load` reads one name; an entry it returns may have a shorter life than the cache would give it."""
 
-    def __init__(self, load: Callable[[str, float], Awaitable[Known[V]]], clock: Clock, seconds: float, size: int) -> None:
+    def __init__(self, load: Callable[[K, float], Awaitable[Known[V]]], clock: Clock, seconds: float, size: int) -> None:
         self._load, self._clock, self._seconds, self._size = load, clock, seconds, size
-        self._present: OrderedDict[str, Known[V]] = OrderedDict()
-        self._absent: OrderedDict[str, Known[V]] = OrderedDict()
-        self._loading: dict[str, asyncio.Task[Known[V]]] = {}
+        self._present: OrderedDict[K, Known[V]] = OrderedDict()
+        self._absent: OrderedDict[K, Known[V]] = OrderedDict()
+        self._loading: dict[K, asyncio.Task[Known[V]]] = {}
 
-    async def get(self, name: str) -> Known[V]:
+    async def get(self, name: K) -> Known[V]:
         """Raises what `load` raises; a failure is not remembered."""
         shelf = self._present if name in self._present else self._absent
         known = shelf.get(name)
@@ -52,7 +53,7 @@ class Lookups(Generic[V]):
         self._absent.clear()
         self._loading.clear()
 
-    async def _read(self, name: str) -> Known[V]:
+    async def _read(self, name: K) -> Known[V]:
         me = asyncio.current_task()
         try:
             known = await self._load(name, self._clock.monotonic() + self._seconds)
@@ -63,7 +64,7 @@ class Lookups(Generic[V]):
             if self._loading.get(name) is me:
                 del self._loading[name]
 
-    def _keep(self, name: str, known: Known[V]) -> None:
+    def _keep(self, name: K, known: Known[V]) -> None:
         shelf, other = (self._absent, self._present) if known.value is None else (self._present, self._absent)
         other.pop(name, None)
         shelf[name] = known

@@ -5,9 +5,10 @@ older version reads as today's. Money is whole nano-dollars, moments are epoch s
 `version` counts writes: an update names the version it read. `extra` keeps request fields that have no meaning here yet.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from tollkeeper.money import NanoUSD
 from tollkeeper.store import items
@@ -77,6 +78,9 @@ class Record(Limits):
         return cls(**{name: _DECODE.get(name, _same)(item[name]) for name in defaults(cls) if name in item})
 
 
+R = TypeVar("R", bound=Record)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetRecord(Record):
     """A named set of limits that keys refer to with `budget_id`."""
@@ -84,7 +88,7 @@ class BudgetRecord(Record):
     budget_id: str
 
     def address(self) -> dict[str, str]:
-        return _located(items.budget_pk(self.budget_id), items.BUDGET_SK, "budgets", self.created_at, self.budget_id)
+        return located(items.budget_pk(self.budget_id), items.BUDGET_SK, "budgets", self.created_at, self.budget_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,18 +109,30 @@ class KeyRecord(Record):
     team_id: str | None = None
     organization_id: str | None = None
     budget_id: str | None = None
+    project_id: str | None = None
     temp_budget_increase: NanoUSD | None = None
     temp_budget_expiry: int | None = None
     blocked: bool = False
     expires: int | None = None
+    active_hash: str | None = None
+    """Hash of the text that counts now, if the key was rotated; `key_hash` stays its name, so that budgets and reports go on."""
+    retiring: Mapping[str, int] = field(default_factory=dict)
+    """Hashes of earlier texts that still count, each until an epoch second (`grace_period`)."""
+    auto_rotate: bool = False
+    rotation_interval: str | None = None
+    rotate_at: int | None = None
+
+    def text_counts_until(self, text_hash: str) -> float:
+        """The epoch second at which a text of this key stops counting: never (inf) for the present one, 0 for a stranger's."""
+        return math.inf if text_hash == (self.active_hash or self.key_hash) else self.retiring.get(text_hash, 0)
 
     def address(self) -> dict[str, str]:
-        located = _located(items.key_pk(self.key_hash), items.KEY_SK, "keys", self.created_at, self.key_hash)
+        place = located(items.key_pk(self.key_hash), items.KEY_SK, "keys", self.created_at, self.key_hash)
         owners = (("gsi2", self.team_id and items.team_pk(self.team_id)), ("gsi3", self.user_id and items.user_pk(self.user_id)))
         for index, owner in owners:
             if owner:
-                located |= {f"{index}pk": items.owned_keys(owner), f"{index}sk": located["gsi1sk"]}
-        return located
+                place |= {f"{index}pk": items.owned_keys(owner), f"{index}sk": place["gsi1sk"]}
+        return place
 
     def max_budget_at(self, now: float) -> NanoUSD | None:
         """The cap at epoch second `now`, a temporary increase included."""
@@ -126,8 +142,7 @@ class KeyRecord(Record):
 
     def under(self, budget: BudgetRecord) -> "KeyRecord":
         """The key with the limits of its `budget_id` wherever it sets none itself."""
-        unset = {f.name: getattr(budget, f.name) for f in fields(Limits) if getattr(self, f.name) == defaults(KeyRecord)[f.name]}
-        return replace(self, **unset)
+        return under(self, budget)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,9 +156,19 @@ class TeamRecord(Record):
     tags: tuple[str, ...] = ()
     guardrails: tuple[str, ...] = ()
     blocked: bool = False
+    team_member_permissions: tuple[str, ...] = ()
+    """Routes that members who are no admins may call for the team's keys."""
+    default_team_member_models: tuple[str, ...] = ()
+    team_member_budget: NanoUSD | None = None
+    team_member_budget_duration: str | None = None
+    team_member_rpm_limit: int | None = None
+    team_member_tpm_limit: int | None = None
+
+    def member(self, user_id: str) -> Member | None:
+        return next((member for member in self.members_with_roles if member.user_id == user_id), None)
 
     def address(self) -> dict[str, str]:
-        return _located(items.team_pk(self.team_id), items.TEAM_SK, "teams", self.created_at, self.team_id)
+        return located(items.team_pk(self.team_id), items.TEAM_SK, "teams", self.created_at, self.team_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +183,24 @@ class UserRecord(Record):
     sso_user_id: str | None = None
 
     def address(self) -> dict[str, str]:
-        return _located(items.user_pk(self.user_id), items.USER_SK, "users", self.created_at, self.user_id)
+        return located(items.user_pk(self.user_id), items.USER_SK, "users", self.created_at, self.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPointer:
+    """What lies under the hash of a rotated key's text: which record it opens (and whether it still does, the record says)."""
+
+    text_hash: str
+    key_hash: str
+
+    def to_item(self) -> Item:
+        return {"pk": items.key_pk(self.text_hash), "sk": items.KEY_SK, "points_to": self.key_hash}
+
+
+def under(record: R, limits: Limits) -> R:
+    """The record with those limits wherever it sets none itself."""
+    own = defaults(type(record))
+    return replace(record, **{f.name: getattr(limits, f.name) for f in fields(Limits) if getattr(record, f.name) == own[f.name]})
 
 
 _defaults: dict[type[Record], dict[str, Any]] = {}
@@ -171,7 +213,8 @@ def defaults(kind: type[Record]) -> dict[str, Any]:
     return _defaults[kind]
 
 
-def _located(pk: str, sk: str, kind: str, created_at: str, record_id: str) -> dict[str, str]:
+def located(pk: str, sk: str, kind: str, created_at: str, record_id: str) -> dict[str, str]:
+    """The keys of an item that is listed with its kind."""
     return {"pk": pk, "sk": sk, "gsi1pk": items.listing(kind), "gsi1sk": items.listing_sk(created_at, record_id)}
 
 
@@ -183,7 +226,18 @@ def _row(value: BudgetLimit | Member) -> dict[str, Any]:
     return {name: part for name, part in asdict(value).items() if part is not None}
 
 
-_TUPLES = ("models", "allowed_routes", "tags", "guardrails", "teams")
+_TUPLES = (
+    "models",
+    "allowed_routes",
+    "tags",
+    "guardrails",
+    "teams",
+    "team_member_permissions",
+    "default_team_member_models",
+    "allowed_models",
+    "model_names",
+    "access_group_ids",
+)
 _ENCODE: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_TUPLES, list),
     "budget_limits": lambda rows: [_row(row) for row in rows],

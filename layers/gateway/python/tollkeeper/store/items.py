@@ -21,6 +21,7 @@ ledger
   audit mark    audit (in directory)  mark            the number and hash of the newest entry, so that a cut-off tail shows
 counters
   budget window  <scope>              <window>            (budgets/windows.py names windows: total, day#…, week#…, month#…)
+  lifetime       <scope>              lifetime            (admission/spending.py)
   its slices     <scope>#~<number>    <window>            (budgets/slices.py)
   rate window    <scope>              minute#<minute since epoch> | utcday#<day since epoch>
   hold register  holds#<shard>        <hour>#<scope>#<window>   (budgets/janitor.py)
@@ -132,6 +133,8 @@ def ledger_pk(day: str, entry_id: str) -> str:
     return f"day#{day}#{sum(entry_id[-4:].encode()) % LEDGER_SHARDS}"
 
 
+LIFETIME_SK = "lifetime"
+"""Beside a scope's windows: what it has spent in all, for showing (admission/spending.py)."""
 HOLD_SHARDS = 4
 """An hour's entries of the hold register are spread over this many partitions."""
 _LONGEST_ID = 256
