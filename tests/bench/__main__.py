@@ -19,8 +19,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-
 from tests.support.gateway import MASTER_KEY, config_of, free_port, model
+
 from tollkeeper.bootstrap import Installation
 from tollkeeper.config.compile import compile_config
 from tollkeeper.settings import Settings
@@ -72,7 +72,14 @@ async def _cpu_ms(app: App, key: str, body: bytes, count: int, at_once: int) -> 
 async def _call(app: App, key: str, body: bytes) -> None:
     headers = [(b"host", b"x"), (b"authorization", b"Bearer " + key.encode()), (b"content-type", b"application/json")]
     headers += [(b"user-agent", b"OpenAI/Python 3"), (b"x-stainless-lang", b"python"), (b"content-length", str(len(body)).encode())]
-    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers, "query_string": b"", "http_version": "1.1"}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "headers": headers,
+        "query_string": b"",
+        "http_version": "1.1",
+    }
     incoming = [{"type": "http.request", "body": body}]
     forever = asyncio.get_running_loop().create_future()
     status = []
@@ -115,7 +122,9 @@ def _bare_proxy(base: str) -> App:
 
 
 def _body(*, stream: bool) -> bytes:
-    return json.dumps({"model": "fast", "stream": stream, "messages": [{"role": "user", "content": "Say hello to the bench, please."}]}).encode()
+    return json.dumps(
+        {"model": "fast", "stream": stream, "messages": [{"role": "user", "content": "Say hello to the bench, please."}]}
+    ).encode()
 
 
 async def _listening(port: int) -> None:
@@ -131,11 +140,22 @@ async def _listening(port: int) -> None:
 def _imports() -> None:
     code = (
         "import sys, time; sys.path[:0] = ['functions/proxy']; began = time.process_time(); import handler; "
-        "cpu = time.process_time() - began; heavy = [m for m in ('fastapi', 'pydantic', 'boto3', 'botocore', 'httpx', 'yaml', 'openai') if m in sys.modules]; "
+        "cpu = time.process_time() - began; "
+        "heavy = [m for m in ('fastapi', 'pydantic', 'boto3', 'botocore', 'httpx', 'yaml', 'openai') if m in sys.modules]; "
         "print(f'functions/proxy: {cpu * 1000:.0f} ms CPU to import, {len(sys.modules)} modules; heavy among them: {heavy or None}')"
     )
-    env = {"PYTHONPATH": "layers/gateway/python", "TOLLKEEPER_CONFIG": "tests/bench/gateway.json", "PATH": "", "TOLLKEEPER_STORE": "dynamodb"}
-    subprocess.run([sys.executable, "-m", "tollkeeper.dev.cli", "config", "compile", "tests/bench/gateway.yaml", "-o", "tests/bench/gateway.json"], cwd=ROOT, env=env, check=True)
+    env = {
+        "PYTHONPATH": "layers/gateway/python",
+        "TOLLKEEPER_CONFIG": "tests/bench/gateway.json",
+        "PATH": "",
+        "TOLLKEEPER_STORE": "dynamodb",
+    }
+    subprocess.run(
+        [sys.executable, "-m", "tollkeeper.dev.cli", "config", "compile", "tests/bench/gateway.yaml", "-o", "tests/bench/gateway.json"],
+        cwd=ROOT,
+        env=env,
+        check=True,
+    )
     for _ in range(3):
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True)
     (ROOT / "tests/bench/gateway.json").unlink()

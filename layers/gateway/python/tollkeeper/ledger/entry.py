@@ -65,7 +65,7 @@ class Entry:
 
 def to_item(entry: Entry) -> dict[str, Any]:
     """The table item. The id is time-ordered, so that every index reads in order of time. Absent attributes are None or empty."""
-    fields = {name: value for name, value in asdict(entry).items() if value not in (None, (), False)}
+    fields = {name: value for name, value in asdict(entry).items() if value is not None and value is not False and value != ()}
     started = iso(entry.started_at)
     item = {
         **fields,
