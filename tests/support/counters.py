@@ -1,4 +1,4 @@
-"""A counters table in memory whose every verb a test can hold up, lose, repeat or count, a clock that stands still, and the books' invariants."""
+"""A counters table in memory whose every verb a test can hold up, lose, repeat or count; a clock that stands still; what books must show."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from tollkeeper.money import NanoUSD, usd_to_nano
 from tollkeeper.store.table import AtMost, Condition, ConditionFailed, Equals, Exists, Item, Missing, Page
 
 Fault = Literal["", "down", "lost", "again"]
-"""`down`: not applied, StoreUnavailable. `lost`: applied, StoreUnavailable. `again`: applied now, and once more whenever `repeat` is called."""
+"""`down`: not applied, StoreUnavailable. `lost`: applied, StoreUnavailable. `again`: applied now, and once more when `repeat` is called."""
 
 START = 1_795_000_000.0
 

@@ -1,8 +1,8 @@
 """Every interleaving of a few processes on one table, with every fault at every write: runs them all, each from the beginning.
 
-Processes are real `Budgets` objects on a real event loop. Each of their table calls stops at a gate; when nobody can go on, the explorer picks
-one of the waiting calls and what happens to it, and a depth-first search over those picks visits every history there is. A run is cut short
-where it reaches a state from which an earlier run went on: the same table, and every process with the same answers behind it.
+Processes are real `Budgets` objects on a real event loop. Each of their table calls stops at a gate; when nobody can go on, the explorer
+picks one of the waiting calls and what happens to it, and a depth-first search over those picks visits every history there is. A run is cut
+short where it reaches a state from which an earlier run went on: the same table, and every process with the same answers behind it.
 """
 
 import asyncio

@@ -10,12 +10,14 @@ import yaml
 from tests.support.gateway import MASTER_KEY, config_of
 from tests.support.stores import StillClock
 
-from tollkeeper.bootstrap import Installation, Running
+from tollkeeper.bootstrap import Installation, Running, Store
 from tollkeeper.clock import iso
 from tollkeeper.config.compile import compile_config
 from tollkeeper.providers.transport import OutboundRequest, Response
 from tollkeeper.settings import Settings
-from tollkeeper.store.items import LEDGER_SHARDS
+from tollkeeper.store.items import LEDGER_SHARDS, scope_pk
+from tollkeeper.store.sqlite import SqliteStore
+from tollkeeper.store.table import Table
 
 
 @dataclass
@@ -56,12 +58,33 @@ class ScriptedTransport:
         pass
 
 
+class Watched(Table):
+    """A table that tells of every write and read: (verb, pk, sk)."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self.seen: list[tuple[str, str, str]] = []
+
+    def __getattribute__(self, name: str) -> Any:
+        if name not in {"get", "query", "put_new", "put", "delete", "apply"}:
+            return super().__getattribute__(name)
+        verb = getattr(self._table, name)
+
+        async def told(*args: Any, **kwargs: Any) -> Any:
+            pk, sk = (args[0]["pk"], args[0]["sk"]) if isinstance(args[0], dict) else (args[0], args[1] if len(args) > 1 else "")
+            self.seen.append((name, pk, sk))
+            return await verb(*args, **kwargs)
+
+        return told
+
+
 @dataclass
 class Wired:
     running: Running
     transport: ScriptedTransport
     clock: StillClock
     client: httpx.AsyncClient
+    counters: Watched
 
     async def chat(self, key: str = MASTER_KEY, **body: Any) -> httpx.Response:
         asked = {"model": "fast", "messages": [{"role": "user", "content": "Say hello"}], **body}
@@ -69,6 +92,14 @@ class Wired:
 
     async def admin(self, method: str, path: str, body: Any = None) -> httpx.Response:
         return await self.client.request(method, path, json=body, headers={"authorization": f"Bearer {MASTER_KEY}"})
+
+    async def new_key(self, **fields: Any) -> str:
+        answer = await self.admin("POST", "/key/generate", fields)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["key"])
+
+    async def counter(self, kind: str, name: str, window: str = "total") -> dict[str, Any]:
+        return await self.counters.get(scope_pk(kind, name), window) or {}
 
     async def ledger(self) -> list[dict[str, Any]]:
         await self.running.gateway.drain()
@@ -86,7 +117,12 @@ async def wire(
     moment = clock or StillClock()
     transport = ScriptedTransport(answer)
     snapshot = compile_config(text, env=known.get)
-    installation = Installation(Settings(state=":memory:"), snapshot=snapshot, transport=transport, clock=moment, env=known.get)
+    embedded = SqliteStore(":memory:", clock=moment)
+    counters = Watched(embedded.counters)
+    store = Store(embedded.directory, counters, embedded.ledger, embedded.close)
+    installation = Installation(
+        Settings(state=":memory:"), snapshot=snapshot, transport=transport, store=store, clock=moment, env=known.get
+    )
     running = await installation.start()
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app=running.local_app()), base_url="http://gateway")
-    return Wired(running, transport, moment, client)
+    return Wired(running, transport, moment, client, counters)

@@ -191,12 +191,13 @@ class Running:
         self.options = _budget_options(snapshot)
         self.budgets = Budgets(store.counters, clock, self.options, log_event)
         self.spending = Spending(self.budgets, store.counters, clock, _zone(snapshot))
+        self.doorkeeper = _doorkeeper(installation, self.budgets, self.spending)
         ledger = Ledger(store.ledger, clock)
         self.housekeeping = Housekeeping(Janitor(store.counters, clock, self.options, log_event), ledger, clock)
         self.gateway = Gateway(
             groups=lambda: groups,
             authenticator=self.authenticator,
-            doorkeeper=_doorkeeper(installation, self.budgets, self.spending),
+            doorkeeper=self.doorkeeper,
             client=ProviderClient(installation.transport, installation.credentials, clock),
             ledger=ledger,
             clock=clock,
