@@ -1,7 +1,7 @@
 """Proof 1: random histories of everything that can happen to a budget, with the books checked after every step.
 
-Requests of several processes over four scopes (a key, a sliced team, a user with a limit on parallel calls, a tag with a soft budget), answers
-that get lost, writes that arrive again later, processes that die, the janitor, and caps that change while money is held.
+Requests of several processes over four scopes (a key, a sliced team, a user with a limit on parallel calls, a tag with a soft budget),
+answers that get lost, writes that arrive again later, processes that die, the janitor, and caps that change while money is held.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
-
 from tests.support.counters import Bench, Call, Fault, books, check, scope
+
 from tollkeeper.budgets.hold import Hold
 from tollkeeper.budgets.janitor import Janitor
 from tollkeeper.budgets.scopes import ScopeCap
@@ -31,7 +31,7 @@ class Open:
 
 
 class History(RuleBasedStateMachine):
-    open = Bundle("open")
+    running = Bundle("running")
     ended = Bundle("ended")
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class History(RuleBasedStateMachine):
         return self.loop.run_until_complete(work)
 
     @rule(
-        target=open,
+        target=running,
         process=st.integers(0, 2),
         names=st.sets(st.sampled_from(sorted(CAPS)), min_size=1),
         amount=AMOUNT,
@@ -80,7 +80,7 @@ class History(RuleBasedStateMachine):
                     assert books(self.bench.table, one).in_flight <= one.max_parallel
         return Open(process, hold)
 
-    @rule(target=ended, held=consumes(open), share=st.integers(0, 100), faults=st.lists(st.sampled_from(FAULTS), max_size=3))
+    @rule(target=ended, held=consumes(running), share=st.integers(0, 100), faults=st.lists(st.sampled_from(FAULTS), max_size=3))
     def settle(self, held: Open, share: int, faults: list[Fault]) -> Open:
         self.faults = faults
         self.run(self.processes[held.process].settle(held.hold, NanoUSD(held.hold.amount * share // 100)))
@@ -97,11 +97,11 @@ class History(RuleBasedStateMachine):
                 name: before[name] for name in repeated
             }
 
-    @rule(held=consumes(open))
+    @rule(held=consumes(running))
     def crash(self, held: Open) -> None:
         self.processes[held.process] = self.bench.process()
 
-    @rule(target=open, held=consumes(open), more=st.integers(1, 40), faults=st.lists(st.sampled_from(FAULTS), max_size=4))
+    @rule(target=running, held=consumes(running), more=st.integers(1, 40), faults=st.lists(st.sampled_from(FAULTS), max_size=4))
     def extend(self, held: Open, more: int, faults: list[Fault]) -> Open:
         if not held.hold.parts:
             return held

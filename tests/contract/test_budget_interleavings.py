@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import pytest
-
 from tests.support.counters import Bench, check, scope, usd
 from tests.support.explorer import FAULTS, Case, Move, explore
+
 from tollkeeper.budgets.janitor import Janitor
 from tollkeeper.budgets.reserve import Budgets
 from tollkeeper.budgets.scopes import ScopeCap

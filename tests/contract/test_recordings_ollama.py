@@ -107,7 +107,11 @@ def _hub_message(message: Json, before: list[Json]) -> Json:
         said["reasoning_content"] = message["thinking"]
     if "tool_calls" in message:
         said["tool_calls"] = [
-            {"id": f"call_{place}", "type": "function", "function": {**call["function"], "arguments": json.dumps(call["function"]["arguments"])}}
+            {
+                "id": f"call_{place}",
+                "type": "function",
+                "function": {**call["function"], "arguments": json.dumps(call["function"]["arguments"])},
+            }
             for place, call in enumerate(message["tool_calls"])
         ]
     return said

@@ -112,9 +112,7 @@ def _contract(app: FastAPI) -> Contract:
     return _contracts[0]
 
 
-def make_admin(
-    directory: Table | None = None, spend: SpendReader | None = None, *, cache_seconds: float = 5.0, **services: Any
-) -> Admin:
+def make_admin(directory: Table | None = None, spend: SpendReader | None = None, *, cache_seconds: float = 5.0, **services: Any) -> Admin:
     """`directory` stands in for the store's own, to make it slow, broken or busy; `services` are further fields of AdminServices."""
     clock = HandClock()
     store = SqliteStore(":memory:", clock=clock)

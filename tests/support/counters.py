@@ -1,4 +1,4 @@
-"""A counters table in memory whose every verb a test can hold up, lose, repeat or count; a clock that stands still; what books must show."""
+"""A counters table in memory whose every verb a test can hold up, lose, repeat or count; a clock that stands still; what books show."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence

@@ -26,8 +26,11 @@ def test_the_model_string_names_provider_and_model(params: str, provider: str, n
     assert (deployment.provider, deployment.model) == (provider, name)
 
 
-def test_the_responses_marker_is_listed_as_not_supported() -> None:
-    assert compiled(model("model: openai/responses/gpt-5")).unsupported == ("model_list[0].litellm_params.model (responses/)",)
+def test_the_responses_api_is_chosen_by_marker_or_mode() -> None:
+    assert only(model("model: openai/responses/gpt-5")).dialect == "openai_responses"
+    assert only(model("model: openai/gpt-5", "mode: responses")).dialect == "openai_responses"
+    assert only(model("model: openai/gpt-5")).dialect == "openai_chat"
+    assert compiled(model("model: openai/responses/gpt-5")).unsupported == ()
 
 
 def test_a_plain_entry_has_its_providers_address_dialect_and_key() -> None:

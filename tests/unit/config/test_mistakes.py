@@ -101,7 +101,7 @@ def test_wrong_model_info_is_named_with_its_line(info: str, said: str) -> None:
         ("general_settings: {master_key: [a]}", "general_settings.master_key (gateway.yaml:1): must be text"),
         ("general_settings: {max_request_size_mb: 0}", "must be more than 0"),
         ("credential_list: [{credential_name: a}]", "credential_list[0].credential_values (gateway.yaml:1): is missing"),
-        ("tollkeeper: {budgets: 1}", "tollkeeper.budgets (gateway.yaml:1): unknown key"),
+        ("tollkeeper: {budgts: 1}", "tollkeeper.budgts (gateway.yaml:1): unknown key; did you mean budgets?"),
         (
             "model_list: [{model_name: a, litellm_params: {model: openai/gpt-4o}, weight: 2}]",
             "model_list[0].weight (gateway.yaml:1): unknown key",
@@ -146,7 +146,7 @@ class TestUnsupported:
         snapshot = compiled("""
             model_list:
               - model_name: a
-                litellm_params: {model: openai/gpt-4o, max_retries: 3, aws_region_name: eu-west-1, input_cost_per_second: 1}
+                litellm_params: {model: openai/gpt-4o, max_retries: 3, aws_profile_name: dev, input_cost_per_second: 1}
                 model_info: {tier: free, supports_vision: true}
             litellm_settings: {callbacks: [otel], cache: true}
             router_settings: {routing_strategy: least-busy}
@@ -162,7 +162,7 @@ class TestUnsupported:
             "general_settings.alerting",
             "general_settings.mcp_internal_ip_ranges",
             "model_list[0].litellm_params.max_retries",
-            "model_list[0].litellm_params.aws_region_name",
+            "model_list[0].litellm_params.aws_profile_name",
             "model_list[0].litellm_params.input_cost_per_second",
             "model_list[0].model_info.tier",
         }

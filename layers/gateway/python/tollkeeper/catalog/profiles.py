@@ -8,6 +8,7 @@ Quirks, and what a dialect does about each:
     no_stream_options       do not ask for usage in streams: the provider refuses the field, and sends usage anyway
     developer_to_system     send `developer` messages as `system`
     unsupported:<name>      the parameter is refused by the model: UnsupportedParams, or dropped with drop_params
+    encrypted_reasoning     Responses: ask for the reasoning, encrypted, so that it can go back without being stored
     adaptive_thinking       Anthropic: reasoning_effort is `thinking: adaptive` plus an effort, not a budget
     json_schema_by_tool     Anthropic: no structured outputs; a JSON schema is a forced tool
 """
@@ -51,6 +52,20 @@ PROFILES = (
         "unsupported:top_logprobs unsupported:logit_bias",
         "These always reason, and take sampling parameters at their defaults only; later ones (gpt-5.1 …) take them when reasoning is off.",
         "https://platform.openai.com/docs/guides/latest-model#parameter-compatibility",
+    ),
+    _profile(
+        _OPENAI | {"openrouter"},
+        r"(?:^|/)(?:ft:)?(?:o[1-9](?:-|$)|gpt-5(?:\.\d+)?(?!-chat)(?![.\d])|codex-)",
+        "encrypted_reasoning",
+        "Models that do not reason answer the request for it with 400; these lose their reasoning between turns without it.",
+        "https://platform.openai.com/docs/guides/reasoning#encrypted-reasoning-items",
+    ),
+    _profile(
+        frozenset({"xai"}),
+        r"^grok-4",
+        "encrypted_reasoning",
+        "These lose their reasoning between turns without it, as OpenAI's do.",
+        "https://docs.x.ai/docs/guides/chat#returning-encrypted-thinking-content",
     ),
     _profile(
         _CLAUDE,

@@ -10,7 +10,7 @@ import orjson
 
 from tollkeeper.catalog import prices as price_data
 from tollkeeper.catalog.profiles import quirks_for
-from tollkeeper.catalog.providers import Provider, base_url_for
+from tollkeeper.catalog.providers import Provider, base_url_for, dialect_for
 from tollkeeper.config.findings import Findings, Path, did_you_mean
 from tollkeeper.config.litellm_keys import SECRET_KEYS, price_field
 from tollkeeper.config.pricing import priced
@@ -96,13 +96,15 @@ class _Builder:
         provider, model, params, info = target.provider, target.model, self._params, self._info
         defaults, facts = self._shop.defaults, self._facts(target)
         prices = self._prices(facts.prices)
+        responses = target.responses or info.mode == "responses"
+        base_url = self._base_url(target, responses=responses)
         return Deployment(
             id=self._id(),
             group=self._group,
             provider=provider.name,
-            dialect=provider.dialect,
+            dialect=dialect_for(provider, base_url, responses=responses),
             model=model,
-            base_url=self._base_url(provider),
+            base_url=base_url,
             api_key=self._api_key(provider),
             headers=self._headers(provider),
             body=self._body(),
@@ -136,8 +138,6 @@ class _Builder:
         target = target_of(self._params, path, quiet if mocked else self._findings)
         if target is None:
             return Target(SCRIPTED, self._params.model) if mocked else None
-        if target.responses:
-            self._shop.unsupported.append(f"model_list[{self._path[-1]}].litellm_params.model (responses/)")
         return target if self._stars_agree(target) else None
 
     def _stars_agree(self, target: Target) -> bool:
@@ -150,17 +150,34 @@ class _Builder:
             return False
         return True
 
-    def _base_url(self, provider: Provider) -> str:
+    def _base_url(self, target: Target, *, responses: bool) -> str:
+        provider = target.provider
         given = self._params.api_base or self._params.base_url
         if given is None:
             given = next((value for name in provider.base_env if (value := self._shop.references.value_of(name))), None)
-        if given and not given.startswith(("http://", "https://")):
+        if given and not given.startswith(("http://", "https://", "onprem://")):
             self._findings.error((*self._path, "litellm_params", "api_base"), "is not a URL", "write it with https:// or http://")
-        url = base_url_for(provider, given)
+        version = self._params.api_version or (self._shop.references.value_of(provider.version_env) if provider.version_env else None)
+        url = base_url_for(provider, given, model=target.model, api_version=version, responses=responses)
         if not url and self._params.mock_response is None:
             named = f", or set {provider.base_env[0]}" if provider.base_env else ""
             here = (*self._path, "litellm_params", "api_base")
             self._findings.error(here, f"is missing, and {provider.name} has no address of its own", f"add api_base: https://…{named}")
+        return self._filled(provider, url)
+
+    def _filled(self, provider: Provider, url: str) -> str:
+        """The address with the account or region that it names."""
+        for blank in provider.blanks:
+            if f"{{{blank.name}}}" not in url:
+                continue
+            given = (self._params.model_dump().get(blank.param) if blank.param else None) or next(
+                (value for name in blank.env if (value := self._shop.references.value_of(name))), None
+            )
+            if given is None and self._params.mock_response is None:
+                here = (*self._path, "litellm_params", blank.param or "api_base")
+                named = (f"add {blank.param}, or " if blank.param else "add api_base, or ") + f"set {blank.env[0]}"
+                self._findings.error(here, f"is missing: {provider.name}'s address needs the {blank.name}", named)
+            url = url.replace(f"{{{blank.name}}}", str(given))
         return url
 
     def _api_key(self, provider: Provider) -> Secret | None:

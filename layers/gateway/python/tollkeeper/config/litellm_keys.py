@@ -76,7 +76,7 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
     "litellm_params": _words("""
         model api_key api_base base_url custom_llm_provider litellm_credential_name organization rpm tpm weight order timeout
         stream_timeout mock_response drop_params additional_drop_params allowed_openai_params headers extra_headers extra_body base_model
-        max_budget budget_duration max_parallel_requests
+        max_budget budget_duration max_parallel_requests api_version aws_region_name
     """),
     "model_info": _words("id mode base_model access_groups max_tokens max_input_tokens max_output_tokens"),
     "litellm_settings": _words("""

@@ -52,6 +52,8 @@ class Params(Section):
     api_key: str | None = None
     api_base: str | None = None
     base_url: str | None = None
+    api_version: Text | None = None
+    aws_region_name: Text | None = None
     custom_llm_provider: str | None = None
     litellm_credential_name: str | None = None
     organization: str | None = None

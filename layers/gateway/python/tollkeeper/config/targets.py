@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tollkeeper.catalog.azure import deployment_name
 from tollkeeper.catalog.providers import PROVIDERS, Provider
 from tollkeeper.config.findings import Findings, Path, did_you_mean
 from tollkeeper.config.litellm_keys import LITELLM_PROVIDERS
@@ -43,7 +44,8 @@ def target_of(params: Params, path: Path, findings: Findings) -> Target | None:
     if not model:
         findings.error((*path, "model"), "names a provider but no model", f"write {name}/<model>")
         return None
-    return Target(provider, model.removeprefix(RESPONSES), model.startswith(RESPONSES))
+    bare = model.removeprefix(RESPONSES)
+    return Target(provider, deployment_name(bare) if name == "azure" else bare, model.startswith(RESPONSES))
 
 
 def _provider_name(params: Params) -> tuple[str, str]:

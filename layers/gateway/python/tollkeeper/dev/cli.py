@@ -1,4 +1,4 @@
-"""`tollkeeper config validate gateway.yaml` and `tollkeeper config compile gateway.yaml -o gateway.json`.
+"""`tollkeeper config validate gateway.yaml`, `tollkeeper config compile gateway.yaml -o gateway.json` and `tollkeeper providers`.
 
 Exit codes: 0 good, 1 the configuration has errors or a file cannot be written, 2 wrong arguments.
 """
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tollkeeper.catalog.providers import PROVIDERS
 from tollkeeper.config.compile import compile_file
 from tollkeeper.config.snapshot import Deployment, Snapshot, dump
 from tollkeeper.errors import ConfigError
@@ -17,6 +18,9 @@ from tollkeeper.settings import secret_env
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints to stdout what was asked for, and to stderr what is wrong. Returns the exit code."""
     parsed = _parser().parse_args(arguments)
+    if parsed.command == "providers":
+        print("\n".join(_provider_lines(parsed.name)))
+        return 0
     try:
         snapshot = compile_file(Path(parsed.config), env=secret_env)
         if parsed.command == "compile":
@@ -73,9 +77,25 @@ def _notes(snapshot: Snapshot) -> list[str]:
     return [*(f"warning: {line}" for line in snapshot.warnings), *(f"not supported yet, ignored: {path}" for path in snapshot.unsupported)]
 
 
+def _provider_lines(part: str) -> list[str]:
+    """A table: the prefix of `model`, the dialect, where it is, the variable of its key, its page."""
+    rows = [("PREFIX", "DIALECT", "ADDRESS", "KEY", "PAGE")]
+    rows += [
+        (f"{row.name}/", row.dialect, row.base_url or "(api_base)", row.key_env[0] if row.key_env else "-", row.link)
+        for row in sorted(PROVIDERS.values(), key=lambda row: row.name)
+        if part in row.name
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]) for row in rows]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tollkeeper", description="Tollkeeper, a serverless LLM gateway.")
-    config = parser.add_subparsers(required=True, metavar="config").add_parser("config", help="check or compile a gateway.yaml")
+    groups = parser.add_subparsers(required=True, metavar="{config,providers}")
+    providers = groups.add_parser("providers", help="list the providers that a model may name")
+    providers.add_argument("name", nargs="?", default="", help="only those with this in their name")
+    providers.set_defaults(command="providers")
+    config = groups.add_parser("config", help="check or compile a gateway.yaml")
     commands = config.add_subparsers(dest="command", required=True)
     validate = commands.add_parser("validate", help="say what is configured, or everything that is wrong")
     compiled = commands.add_parser("compile", help="write what the proxy on Lambda loads")

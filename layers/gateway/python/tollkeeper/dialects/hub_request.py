@@ -77,10 +77,13 @@ def only_tool(tools: list[Json], name: str) -> list[Json]:
     return chosen
 
 
-def take_limit(body: Json) -> int | None:
-    """One output limit: of two given, the smaller."""
-    given = [limit for name in ("max_completion_tokens", "max_tokens") if type(limit := body.pop(name, None)) is int]
-    return min(given, default=None)
+def take_limit(body: Json, *also: Any) -> int | None:
+    """One output limit: the smallest of those given, under the hub's names or (`also`) the provider's own.
+
+    A budget may hold money for any of them, so none is ever passed over for a larger one.
+    """
+    given = [body.pop(name, None) for name in ("max_completion_tokens", "max_tokens")]
+    return min((limit for limit in (*given, *also) if type(limit) is int and limit >= 0), default=None)
 
 
 def take_schema(body: Json) -> tuple[str | None, Json | None]:

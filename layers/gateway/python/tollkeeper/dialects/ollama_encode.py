@@ -92,15 +92,15 @@ def chat_body(request: Json, target: Target) -> Json:
 
 
 def _options(body: Json, _: Target) -> None:
-    limit = take_limit(body)
+    given = as_object(body.get("options"))
+    limit = take_limit(body, body.get("num_predict"), given.get("num_predict"))
     options = {name: value for name in _OPTIONS & body.keys() if (value := body.pop(name)) is not None}
     if isinstance(options.get("stop"), str):
         options["stop"] = [options["stop"]]
     if limit is not None:
         options["num_predict"] = limit
-    given = body.get("options")
-    if options or isinstance(given, dict):
-        body["options"] = {**(given if isinstance(given, dict) else {}), **dict(sorted(options.items()))}
+    if options or "options" in body:
+        body["options"] = {**given, **dict(sorted(options.items()))}
 
 
 def _tools(body: Json, _: Target) -> None:

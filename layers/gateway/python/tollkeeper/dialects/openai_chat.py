@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from tollkeeper.dialects.base import Json, StreamDecoder, Target, WireRequest
+from tollkeeper.dialects.endpoint import endpoint
 from tollkeeper.dialects.error_bodies import error_from_response
 from tollkeeper.dialects.fields import drop_unsupported, forwarded_headers, unsupported_by_profile, upstream_fields
 from tollkeeper.dialects.openai_decode import decode_completion
@@ -28,7 +29,7 @@ class OpenAIChat:
 
     def encode(self, request: Json, target: Target) -> WireRequest:
         return WireRequest(
-            url=target.base_url if target.base_url.endswith(_PATH) else target.base_url + _PATH,
+            url=endpoint(target, _PATH),
             body=orjson.dumps(chat_body(request, target)),
             headers={"content-type": "application/json", **forwarded_headers(request)},
         )

@@ -31,10 +31,13 @@ def response_body(request: Json, target: Target) -> Json:
     """Raises BadRequest or UnsupportedParams naming the field at fault."""
     body = upstream_fields(request, target)
     drop_unsupported(body, (*_UNSUPPORTED, *unsupported_by_profile(target)), target)
+    if body.get("background") and body.get("stream") is not True:
+        # The answer would be a ticket, and what is generated behind it is paid for and never seen.
+        drop_unsupported(body, ("background",), target)
     body["model"] = target.model
     _store(body)
     body["input"] = input_items(take_messages(body), stored=body.get("store") is not False)
-    if (limit := take_limit(body)) is not None:
+    if (limit := take_limit(body, body.get("max_output_tokens"))) is not None:
         body["max_output_tokens"] = limit
     _tools(body)
     _tool_choice(body)
