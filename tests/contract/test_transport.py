@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import trustme
-
 from tests.support.gateway import free_port
 from tests.support.upstream import Received, Reply, Upstream, as_json
+
 from tollkeeper.errors import UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
 from tollkeeper.providers.http1 import Http1Transport
 from tollkeeper.providers.httpx_transport import HttpxTransport

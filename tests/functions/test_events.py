@@ -52,6 +52,7 @@ KEYS = (
     Case("key_unauthenticated", 401, "auth_error"),
     Case("key_delete", 200, "deleted_keys"),
 )
+JANITOR = (Case("janitor_schedule", 0, ""),)
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,32 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
     return {case.name: Played(answer["statusCode"], answer["headers"], answer["body"]) for case, answer in zip(KEYS, answers, strict=True)}
 
 
+@pytest.fixture(scope="module")
+def janitor(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """Two schedules in one sandbox; a handler's answers as they are."""
+    folder = tmp_path_factory.mktemp("janitor")
+    path = f"{ROOT / 'layers/gateway/python'}:{ROOT / 'functions/janitor'}"
+    code = "import json, sys, handler; print(json.dumps([handler.handler(event, None) for event in json.load(sys.stdin)]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps(load(JANITOR) * 2),
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **variables(folder)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers: list[Any] = json.loads(done.stdout.splitlines()[-1])
+    return answers
+
+
 def test_every_event_is_played():
-    assert {path.stem for path in EVENTS.glob("*.json")} == {case.name for case in PROXY + KEYS}
+    assert {path.stem for path in EVENTS.glob("*.json")} == {case.name for case in PROXY + KEYS + JANITOR}
+
+
+def test_the_janitor_function_sweeps(janitor: list[Any]):
+    assert janitor == [{"expired": 0}, {"expired": 0}]
 
 
 @pytest.mark.parametrize("case", PROXY, ids=lambda case: case.name)

@@ -1,8 +1,8 @@
 """Virtual keys: how one is made, and the only form in which it is kept.
 
 A key is a secret of 128 bits, shown once. What is stored is HMAC-SHA256 under a pepper that the database does not hold,
-so a copy of the table neither authenticates nor can be searched for a guessed key. What is put under the pepper is the key's SHA-256 in hex:
-that is what LiteLLM stores, so that keys made there can be brought over without anybody having to change theirs.
+so a copy of the table neither authenticates nor can be searched for a guessed key. What is put under the pepper is the key's SHA-256 in
+hex: that is what LiteLLM stores, so that keys made there can be brought over without anybody having to change theirs.
 """
 
 import hashlib

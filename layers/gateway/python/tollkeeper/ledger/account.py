@@ -65,7 +65,7 @@ class Account:
     ) -> Entry:
         """Fills in tokens, cost and outcome.
 
-        `estimate` stands in for what the provider did not state; a cost that rests on it is at most `most`, which was proven an upper bound.
+        `estimate` stands in for what the provider did not state; a cost that rests on it is at most `most`, a proven upper bound.
         """
         entry = self.entry
         entry.status, entry.latency_ms = status, self.elapsed_ms()
