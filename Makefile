@@ -2,12 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := @$(BIN)/python -m pip install --quiet --disable-pip-version-check
 CONFIG ?=
 PORT ?= 4000
 STATE ?= .tollkeeper
 export PYTHONPATH := layers/gateway/python
 
-.PHONY: dev test test-all check format lock bench emulators
+.PHONY: dev test test-all check format lock bench conformance emulators
 
 dev: $(VENV)/.dev
 	@$(BIN)/python -m tollkeeper.dev.server $(if $(CONFIG),--config $(CONFIG)) --port $(PORT) --state $(STATE)
@@ -31,15 +32,21 @@ format: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench
 
+conformance: $(VENV)/.test
+	$(BIN)/python -m tests.conformance
+
 $(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Tollkeeper needs Python 3.11 or newer; say which with PYTHON=" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.dev: requirements.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(PIP) --require-hashes -r requirements.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.test: requirements-dev.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(PIP) --require-hashes -r requirements-dev.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.dev
 
 # Engines the store's contract suite also runs against; what cannot be had is skipped there with a reason.
@@ -61,3 +68,5 @@ lock:
 	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $$f.in -o $$f.txt || exit 1; \
 	done
 	cd tests && uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" ministack-requirements.in -o ministack-requirements.txt
+
+-include infra/make.mk
