@@ -7,7 +7,7 @@ Grok: 29 prompt tokens, 157 of them cached). Where a provider states the cost of
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 from tollkeeper.config.snapshot import Prices
 from tollkeeper.dialects.usage import Usage
@@ -44,7 +44,10 @@ class CostBreakdown:
 
     def parts(self) -> dict[str, int]:
         """What is not nothing, by name, without the total."""
-        return {name: value for name, value in asdict(self).items() if value and name != "total"}
+        return {name: value for name in _PARTS if (value := getattr(self, name))}
+
+
+_PARTS = tuple(field.name for field in fields(CostBreakdown) if field.name != "total")
 
 
 def cost_of(usage: Usage, prices: Prices) -> CostBreakdown:
