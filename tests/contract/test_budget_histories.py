@@ -19,7 +19,7 @@ from tollkeeper.budgets.scopes import ScopeCap
 from tollkeeper.errors import BudgetExceeded, RateLimited, StoreUnavailable
 from tollkeeper.money import NanoUSD
 
-CAPS = {"key": 60, "team": 100, "user": 80, "tag": 70}
+CAPS = {"key": 300, "team": 600, "user": 80, "tag": 70}
 FAULTS: list[Fault] = ["", "", "", "", "down", "lost", "again"]
 AMOUNT = st.integers(0, 40)
 
@@ -40,8 +40,8 @@ class History(RuleBasedStateMachine):
         self.bench = Bench(max_age=900.0)
         self.processes = [self.bench.process() for _ in range(3)]
         self.scopes = {
-            "key": self.cap("key", 60),
-            "team": self.cap("team", 100, spread=2, max_slices=4),
+            "key": self.cap("key", 300, spread=1, max_slices=8),
+            "team": self.cap("team", 600, spread=2, max_slices=4),
             "user": self.cap("user", 80, max_parallel_requests=3),
             "tag": self.cap("tag", 70, enforcement="soft"),
         }
@@ -64,10 +64,13 @@ class History(RuleBasedStateMachine):
         names=st.sets(st.sampled_from(sorted(CAPS)), min_size=1),
         amount=AMOUNT,
         minimum=st.none() | st.integers(1, 10),
+        calm=st.booleans(),
         faults=st.lists(st.sampled_from(FAULTS), max_size=5),
     )
-    def reserve(self, process: int, names: set[str], amount: int, minimum: int | None, faults: list[Fault]) -> Any:
+    def reserve(self, process: int, names: set[str], amount: int, minimum: int | None, calm: bool, faults: list[Fault]) -> Any:
         wanted, self.faults = [self.scopes[name] for name in sorted(names)], faults
+        if calm:  # not crowded enough to open slices, but not to overlook those there are
+            wanted = [replace(one, spread=32) for one in wanted]
         try:
             hold = self.run(self.processes[process].reserve(wanted, NanoUSD(amount), minimum=None if minimum is None else NanoUSD(minimum)))
         except (BudgetExceeded, RateLimited, StoreUnavailable):
@@ -112,7 +115,7 @@ class History(RuleBasedStateMachine):
             return held
         return Open(held.process, grown)
 
-    @rule(name=st.sampled_from(sorted(CAPS)), cap=st.integers(10, 200))
+    @rule(name=st.sampled_from(sorted(CAPS)), cap=st.integers(10, 900))
     def change_cap(self, name: str, cap: int) -> None:
         self.scopes[name] = replace(self.scopes[name], cap=NanoUSD(cap))
         self.highest[name] = max(self.highest[name], cap)

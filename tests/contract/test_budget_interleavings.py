@@ -173,7 +173,7 @@ async def test_after_a_lowered_cap_nobody_adds_to_what_is_over_it() -> None:
     processes = [bench.process() for _ in range(2)]
     for _ in range(6):
         await processes[0].reserve([team], NanoUSD(1_000))
-    raised = replace(team, cap=NanoUSD(usd(10)))
+    raised = replace(team, cap=NanoUSD(usd(10)), spread=32)
     await processes[1].reserve([raised], NanoUSD(usd(3)))
     for process in (*processes, bench.process()):
         with pytest.raises((BudgetExceeded, RateLimited)):

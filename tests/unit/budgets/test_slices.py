@@ -78,6 +78,24 @@ async def test_a_lowered_cap_binds_slices_too_and_gives_their_rest_back() -> Non
     assert check(bench.table, lowered).spent == spent + 23 * usd(0.1)
 
 
+async def test_a_process_that_remembers_a_closed_slice_cannot_spend_it_again() -> None:
+    bench = Bench()
+    crowd, calm = scope(max_budget=10.0, spread=2), scope(max_budget=10.0, spread=32)
+    remembering = [bench.process() for _ in range(8)]
+    for process in remembering:
+        await process.release(await process.reserve([crowd], usd(0.01)))
+    for process in (*remembering, *remembering):
+        await process.reserve([crowd], usd(0.01))
+    assert check(bench.table, crowd).slices > 2
+    await bench.process().reserve([scope(max_budget=5.0, spread=32)], usd(0.01))
+    left = usd(10) - check(bench.table, crowd).committed
+    await bench.process().reserve([calm], NanoUSD(left))
+    for process in remembering:
+        with pytest.raises(RateLimited):
+            await process.reserve([calm], usd(0.01))
+    assert check(bench.table, crowd).committed == usd(10)
+
+
 async def test_a_raised_cap_uses_the_slices_there_are() -> None:
     bench = Bench()
     await fill(bench, 60, 0.05, max_budget=4.0, spread=8)

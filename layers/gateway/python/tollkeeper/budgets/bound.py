@@ -1,21 +1,22 @@
 """What one request can cost at most, on every deployment it may go to. A budget is only as hard as this bound.
 
-    input   ≤ bytes of the JSON without encoded media (a byte-level tokenizer makes at most one token of a byte, and each message's frame costs
-              more bytes than tokens) + media + what the provider adds by itself; never more than the context window
+    input   ≤ bytes of the JSON without encoded media (a byte-level tokenizer makes at most one token of a byte, and each message's frame
+              costs more bytes than tokens) + media + what the provider adds by itself; never more than the context window
     output  ≤ the request's limit, else the model's; times n or best_of
     rate    = the dearest that may apply: cache writes, and every price tier whose threshold the input may pass
 
 Tools the provider runs by itself read their results as input, once a round: window × (1 + rounds), and a fee for each.
-Byte-level BPE: https://github.com/openai/tiktoken. That the bound holds for every recorded call is a test (tests/contract/test_budget_bound.py).
+Byte-level BPE: https://github.com/openai/tiktoken. tests/contract/test_budget_bound.py holds the bound against every recorded call.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
-from tollkeeper.budgets.media import TOOL_FEE_FEMTO, TOOL_PROMPT_TOKENS, Survey, hidden_tokens, media_tokens, survey
+from tollkeeper.budgets.media import TOOL_FEE_FEMTO, TOOL_PROMPT_TOKENS, Survey, hidden_tokens, media_tokens, own_tool_uses, survey
 from tollkeeper.config.snapshot import Prices, Rate
 from tollkeeper.errors import BadRequest
 from tollkeeper.money import NanoUSD, round_hold
@@ -35,8 +36,8 @@ _LIMITS = (
     ("inferenceConfig", "maxTokens"),
     ("options", "num_predict"),
 )
-_LIMIT_IGNORED = ("xai",)
-"""Providers whose chat API does not count reasoning against the limit (recorded: 135 tokens billed under a limit of 10)."""
+_LIMIT_IGNORED = re.compile(r"grok-(?:3-mini|4|code)(?!.*non-reasoning)")
+"""xAI's models whose reasoning does not count against the limit (recorded: 135 tokens billed under a limit of 10)."""
 _TIERS = {"priority": 2, "fast": 6}
 """service_tier and speed → the dearest factor listed. https://openai.com/api-priority-processing
 https://platform.claude.com/docs/en/build-with-claude/fast-mode"""
@@ -119,14 +120,15 @@ def worst_case(
 ) -> Bound:
     """The bound of `request` (hub JSON, or the caller's own dialect) over all `tariffs`. `body` is its JSON, if it is at hand.
 
-    `output` False: an endpoint that answers without tokens (embeddings, moderation). Raises PriceUnknown unless `hard` is False; deployments
-    without a price then count as free.
+    `output` False: an endpoint that answers without tokens (embeddings, moderation). Raises PriceUnknown for a deployment without a price;
+    with `hard` False that one counts as free.
     """
     text = orjson.dumps(request) if body is None else body
-    found = survey(request)
+    asked = survey(request)
     lines: list[Line] = []
     largest_input = longest = estimate = 0
     for tariff in tariffs:
+        found = replace(asked, tool_uses=asked.tool_uses + own_tool_uses(tariff.model))
         tokens = _input_tokens(len(text), found, tariff)
         most = _output_tokens(request, tariff) if output else 0
         largest_input, longest = max(largest_input, tokens), max(longest, most)
@@ -134,8 +136,8 @@ def worst_case(
             if hard:
                 raise _unknown(tariff)
             continue
-        shape = _Shape(found, long_cache=b'"1h"' in text, speaks="audio" in request or "audio" in (request.get("modalities") or ()))
-        line, likely = _line(request, tariff, tariff.prices, shape, tokens, most)
+        shape = _Shape(found, long_cache=b'"1h"' in text, speaks=_speaks(request))
+        line, likely = _line(request, tariff, shape, tokens=tokens, most=most)
         lines.append(line)
         estimate = max(estimate, likely)
     return Bound(tuple(lines), longest, largest_input, round_hold(estimate))
@@ -157,7 +159,9 @@ class _Shape:
         return (*_OUTPUT_RATES, "audio_output") if self.speaks else _OUTPUT_RATES
 
 
-def _line(request: Mapping[str, Any], tariff: Tariff, prices: Prices, shape: _Shape, tokens: int, most: int) -> tuple[Line, int]:
+def _line(request: Mapping[str, Any], tariff: Tariff, shape: _Shape, *, tokens: int, most: int) -> tuple[Line, int]:
+    """The bound of one deployment, and what the call will cost there more or less, in femto-USD."""
+    prices = tariff.prices or Prices({}, "")
     factor = _tier(request)
     input_rate = factor * _dearest(prices, shape.input_rates(), tokens)
     output_rate = factor * _dearest(prices, shape.output_rates(), tokens) * _answers(request)
@@ -165,7 +169,7 @@ def _line(request: Mapping[str, Any], tariff: Tariff, prices: Prices, shape: _Sh
     fixed = tokens * input_rate + _dearest(prices, ("request",), tokens) + fees
     fixed += output_rate * len(orjson.dumps(request["prediction"])) if request.get("prediction") else 0
     likely = tokens // _ESTIMATED_BYTES_PER_TOKEN * input_rate + output_rate * min(most, _ESTIMATED_OUTPUT)
-    if tariff.provider.startswith(_LIMIT_IGNORED) and most:
+    if tariff.provider.startswith("xai") and _LIMIT_IGNORED.search(tariff.model) and most:
         # The limit buys nothing here: all the model can say is part of the price of asking.
         ceiling = tariff.max_output_tokens or tariff.max_input_tokens or UNKNOWN_WINDOW
         return Line(fixed + output_rate * (ceiling + most), 0, most), likely
@@ -180,7 +184,7 @@ def _input_tokens(size: int, found: Survey, tariff: Tariff) -> int:
         return window
     media = sum(media_tokens(item, tariff.provider, tariff.model) for item in found.media)
     added = hidden_tokens(tariff.provider) + (TOOL_PROMPT_TOKENS if found.has_tools else 0)
-    return min(size - found.encoded + media + added, window)
+    return min(max(size - found.encoded, 0) + media + added, window)
 
 
 def _output_tokens(request: Mapping[str, Any], tariff: Tariff) -> int:
@@ -188,6 +192,12 @@ def _output_tokens(request: Mapping[str, Any], tariff: Tariff) -> int:
     asked = [limit for limit in (_at(request, path) for path in _LIMITS) if limit is not None]
     limit = min(asked) if asked else own or UNKNOWN_OUTPUT
     return max(min(limit, own) if own else limit, _LEAST_OUTPUT)
+
+
+def _speaks(request: Mapping[str, Any]) -> bool:
+    """Whether the answer may be sound, which has a rate of its own."""
+    modalities = request.get("modalities")
+    return "audio" in request or (isinstance(modalities, list) and "audio" in modalities)
 
 
 def _answers(request: Mapping[str, Any]) -> int:

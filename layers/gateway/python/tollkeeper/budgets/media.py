@@ -48,8 +48,8 @@ _TOOL_USES = 10
 
 _OWN_TOOLS = frozenset({"function", "custom"})
 _TOOL_SWITCHES = ("web_search_options", "search_parameters", "plugins", "mcp_servers", "enable_search", "web_search")
-_SEARCHING_MODELS = re.compile(r"compound|sonar|-search|deep-research")
-_REFERENCES = ("cachedContent", "cached_content", "previous_response_id", "conversation", "container", "prompt_id", "documents")
+_SEARCHING_MODELS = re.compile(r"compound|:online|-search|sonar-deep|deep-research")
+_REFERENCES = ("cachedContent", "cached_content", "previous_response_id", "conversation", "container")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=_-]*")
 _SAMPLE = 256
 
@@ -89,14 +89,18 @@ class Survey:
 def survey(request: Mapping[str, Any]) -> Survey:
     """Reads OpenAI, Anthropic, Gemini, Converse and Ollama shapes. Never raises: what it does not understand counts as text."""
     tools = [tool for tool in _list(request.get("tools")) if isinstance(tool, Mapping)]
-    model = str(request.get("model") or "")
     uses = sum(map(_uses, tools)) + sum(_TOOL_USES for switch in _TOOL_SWITCHES if request.get(switch))
     return Survey(
         media=tuple(_media(request)),
         has_tools=bool(tools or request.get("functions") or request.get("toolConfig")),
-        tool_uses=uses + (_TOOL_USES if _SEARCHING_MODELS.search(model) else 0),
-        referenced=any(request.get(name) for name in _REFERENCES),
+        tool_uses=uses,
+        referenced=any(request.get(name) for name in _REFERENCES) or isinstance(request.get("prompt"), Mapping),
     )
+
+
+def own_tool_uses(model: str) -> int:
+    """How often a model may run its provider's tools unasked; `model` is the provider's name for it."""
+    return _TOOL_USES if _SEARCHING_MODELS.search(model) else 0
 
 
 def media_tokens(item: Media, provider: str, model: str) -> int:

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tollkeeper.errors import BadRequest, ConfigError
 
-_DURATION = re.compile(r"(\d{1,9})(s|m|h|d|w|mo)")
+_DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d|w|mo)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604_800}
 _DAY = 86400
 _MAX_DAYS = 3660
