@@ -9,17 +9,17 @@ import pytest
 from tests.support.admin import Admin, make_admin
 
 # The columns that a row of LiteLLM has, by kind.
-KEY = """key_name key_alias spend expires models aliases config user_id team_id permissions max_parallel_requests metadata blocked tpm_limit
-rpm_limit max_budget budget_duration budget_reset_at allowed_cache_controls allowed_routes model_spend model_max_budget budget_id
-organization_id litellm_budget_table created_at created_by updated_at updated_by object_permission soft_budget budget_limits tags guardrails
-project_id agent_id auto_rotate rotation_interval"""
-TEAM = """team_id team_alias organization_id admins members members_with_roles metadata tpm_limit rpm_limit max_budget budget_duration models
-blocked spend max_parallel_requests budget_reset_at model_id litellm_model_table created_at updated_at object_permission
+KEY = """key_name key_alias spend expires models aliases config user_id team_id permissions max_parallel_requests metadata blocked
+tpm_limit rpm_limit max_budget budget_duration budget_reset_at allowed_cache_controls allowed_routes model_spend model_max_budget budget_id
+organization_id litellm_budget_table created_at created_by updated_at updated_by object_permission soft_budget budget_limits tags
+guardrails project_id agent_id auto_rotate rotation_interval"""
+TEAM = """team_id team_alias organization_id admins members members_with_roles metadata tpm_limit rpm_limit max_budget budget_duration
+models blocked spend max_parallel_requests budget_reset_at model_id litellm_model_table created_at updated_at object_permission
 object_permission_id team_member_permissions model_spend soft_budget"""
 USER = """user_id max_budget spend model_max_budget model_spend user_email user_alias user_role models tpm_limit rpm_limit budget_duration
 budget_reset_at metadata created_at updated_at sso_user_id teams object_permission"""
-BUDGET = """budget_id max_budget soft_budget max_parallel_requests tpm_limit rpm_limit model_max_budget budget_duration created_at created_by
-updated_at updated_by"""
+BUDGET = """budget_id max_budget soft_budget max_parallel_requests tpm_limit rpm_limit model_max_budget
+budget_duration created_at created_by updated_at updated_by"""
 ORGANIZATION = """organization_id organization_alias budget_id spend metadata models created_by updated_by created_at updated_at model_spend
 users litellm_budget_table object_permission"""
 CUSTOMER = "user_id blocked alias spend allowed_model_region default_model budget_id litellm_budget_table object_permission models"
@@ -104,8 +104,8 @@ async def test_teams(admin):
         "POST",
         "/team/new",
         {
-            "team_id": "t", "team_alias": "Core", "members_with_roles": [{"role": "admin", "user_id": "ann"}], "max_budget": 5, "models": ["m"],
-            "metadata": {"x": 1}, "tpm_limit": 1, "rpm_limit": 1, "budget_duration": "1d", "blocked": False, "tags": ["a"],
+            "team_id": "t", "team_alias": "Core", "members_with_roles": [{"role": "admin", "user_id": "ann"}], "max_budget": 5,
+            "models": ["m"], "metadata": {"x": 1}, "tpm_limit": 1, "rpm_limit": 1, "budget_duration": "1d", "blocked": False, "tags": ["a"],
             "team_member_budget": 1, "model_aliases": {"fast": "m"}, "admins": [], "members": [],
         },
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""However many keys there are, a page, a look-up and an authentication cost the same: requests and read units are counted on every engine."""
+"""However many keys there are, a page, a look-up and an authentication cost the same: requests and read units are counted."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator

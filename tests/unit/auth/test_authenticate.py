@@ -6,7 +6,7 @@ from tests.support.faulty_table import FaultyTable
 
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.keys import hash_key, key_name
-from tollkeeper.auth.records import BudgetRecord, KeyRecord, TeamRecord, UserRecord
+from tollkeeper.auth.records import BudgetRecord, KeyPointer, KeyRecord, Member, TeamRecord, UserRecord
 from tollkeeper.auth.records_groups import CustomerRecord, OrganizationRecord, ProjectRecord, TagRecord, TeamMembership
 from tollkeeper.errors import StoreUnavailable, Unauthenticated
 from tollkeeper.money import NanoUSD
@@ -219,3 +219,55 @@ async def test_the_configured_header_is_read(desk):
 async def test_the_query_parameter_is_read(desk):
     await desk.save(record())
     assert (await desk.authenticator.authenticate([], {"key": KEY})).key_name == "sk-...ghij"
+
+
+async def test_a_member_of_the_team_costs_one_read_more(desk):
+    team = TeamRecord(team_id="t", members_with_roles=(Member(user_id="u"),), team_member_budget=NanoUSD(3), team_member_rpm_limit=5)
+    own = TeamMembership(team_id="t", user_id="u", max_budget=NanoUSD(9), allowed_models=("gpt-4o",))
+    await desk.save(record(team_id="t", user_id="u"), team, own)
+    membership = (await desk.ask()).membership
+    assert (membership.max_budget, membership.rpm_limit, membership.allowed_models) == (9, 5, ("gpt-4o",))
+    await desk.ask()
+    assert desk.table.reads == 4
+
+
+async def test_the_text_of_a_rotated_key_leads_to_its_record(desk):
+    old, new = KEY, "sk-the-new-text-of-the-key"
+    new_hash, now = hash_key(PEPPER, new), int(desk.clock.now())
+    rotated = record(active_hash=new_hash, retiring={hash_key(PEPPER, old): now + 60})
+    await desk.save(rotated, KeyPointer(new_hash, rotated.key_hash))
+    assert (await desk.ask(new)).key_hash == (await desk.ask(old)).key_hash == rotated.key_hash
+    desk.clock.advance(60)
+    assert (await desk.refusal(old)).type == "token_not_found_in_db"
+    await desk.ask(new)
+
+
+async def test_a_pointer_to_a_key_that_is_gone_opens_nothing(desk):
+    await desk.save(KeyPointer(hash_key(PEPPER, KEY), "0" * 64))
+    assert (await desk.refusal()).type == "token_not_found_in_db"
+
+
+@pytest.mark.parametrize(
+    ("fields", "saved", "message"),
+    [
+        ({"organization_id": "o"}, [], "Organization=o does not exist."),
+        ({"organization_id": "o"}, [OrganizationRecord(organization_id="o", blocked=True)], "Organization=o is blocked."),
+        ({"project_id": "p"}, [], "Project=p does not exist."),
+        ({"project_id": "p"}, [ProjectRecord(project_id="p", team_id="t", blocked=True)], "Project=p is blocked."),
+    ],
+)
+async def test_what_a_key_belongs_to_has_to_be_there_and_open(desk, fields, saved, message):
+    await desk.save(record(**fields), *saved)
+    assert (await desk.refusal()).message.startswith(f"Authentication Error, {message}")
+
+
+async def test_customers_and_tags_are_read_once_in_a_while_with_their_budgets(desk):
+    await desk.save(CustomerRecord(customer_id="c", budget_id="b"), TagRecord(name="x"), BudgetRecord(budget_id="b", max_budget=NanoUSD(7)))
+    for _ in range(5):
+        assert (await desk.authenticator.customer("c")).max_budget == 7
+        assert (await desk.authenticator.tag("x")).max_budget is None
+        assert await desk.authenticator.customer("nobody") is None
+    assert desk.table.reads == 4
+    await desk.save(BudgetRecord(budget_id="b", max_budget=NanoUSD(8)))
+    desk.clock.advance(5)
+    assert (await desk.authenticator.customer("c")).max_budget == 8

@@ -1,6 +1,15 @@
 import pytest
 
 from tollkeeper.auth.records import BudgetLimit, BudgetRecord, KeyRecord, Member, TeamRecord, UserRecord
+from tollkeeper.auth.records_groups import (
+    AccessGroupRecord,
+    CustomerRecord,
+    OrganizationMembership,
+    OrganizationRecord,
+    ProjectRecord,
+    TagRecord,
+    TeamMembership,
+)
 from tollkeeper.money import NanoUSD
 from tollkeeper.store.sqlite import SqliteStore
 
@@ -31,6 +40,13 @@ RECORDS = [
     TeamRecord(team_id="t", members_with_roles=(Member(user_id="u", role="admin"), Member(user_email="a@b")), created_at=CREATED),
     UserRecord(user_id="u", user_role="proxy_admin", teams=("t",), created_at=CREATED),
     BudgetRecord(budget_id="b", soft_budget=NanoUSD(3), created_at=CREATED),
+    OrganizationRecord(organization_id="o", models=("m",), budget_id="b", created_at=CREATED),
+    ProjectRecord(project_id="p", team_id="t", tags=("x",), created_at=CREATED),
+    CustomerRecord(customer_id="c", blocked=True, max_budget=NanoUSD(1), created_at=CREATED),
+    TagRecord(name="x", model_info={"a": 1}, created_at=CREATED),
+    AccessGroupRecord(access_group="beta", model_names=("a", "b"), created_at=CREATED),
+    TeamMembership(team_id="t", user_id="u", allowed_models=("a",), max_budget=NanoUSD(2), created_at=CREATED),
+    OrganizationMembership(organization_id="o", user_id="u", role="org_admin", created_at=CREATED),
 ]
 
 
@@ -75,3 +91,11 @@ def test_a_shared_budget_fills_only_what_the_key_leaves_open():
     key = KeyRecord(key_hash="k", rpm_limit=0, key_alias="mine", metadata={"a": 1}).under(budget)
     assert (key.max_budget, key.rpm_limit, key.key_alias, key.metadata) == (10, 0, "mine", {"a": 1})
     assert key.model_max_budget == budget.model_max_budget
+
+
+def test_a_members_own_budget_does_not_take_the_teams_period():
+    team = TeamRecord(team_id="t", team_member_budget=NanoUSD(3), team_member_budget_duration="1d", team_member_tpm_limit=7)
+    own = TeamMembership(team_id="t", user_id="u", max_budget=NanoUSD(9)).within(team)
+    assert (own.max_budget, own.budget_duration, own.tpm_limit) == (9, None, 7)
+    common = TeamMembership(team_id="t", user_id="u").within(team)
+    assert (common.max_budget, common.budget_duration) == (3, "1d")

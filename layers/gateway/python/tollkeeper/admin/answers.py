@@ -404,6 +404,53 @@ class BudgetSetting(BaseModel):
     stored_in_db: bool
 
 
+class ModelRow(BaseModel):
+    """`litellm_params` shows references, never a credential."""
+
+    model_id: str
+    model_name: str
+    litellm_params: dict[str, Any]
+    model_info: dict[str, Any]
+    blocked: bool
+    created_at: Moment
+    created_by: str | None
+    updated_at: Moment
+    updated_by: str | None
+
+
+class ModelInfoRow(BaseModel):
+    model_name: str
+    litellm_params: dict[str, Any]
+    model_info: dict[str, Any]
+
+
+class ModelInfos(BaseModel):
+    data: list[ModelInfoRow]
+
+
+class ModelInfoPage(ModelInfos):
+    total_count: int
+    current_page: int
+    total_pages: int
+    size: int
+
+
+class ModelGroupRow(BaseModel):
+    model_group: str
+    providers: list[str]
+    max_input_tokens: int | None
+    max_output_tokens: int | None
+    input_cost_per_token: Dollars | None
+    output_cost_per_token: Dollars | None
+    mode: str | None
+    tpm: int | None
+    rpm: int | None
+
+
+class ModelGroups(BaseModel):
+    data: list[ModelGroupRow]
+
+
 class AuditRow(BaseModel):
     id: str
     number: int

@@ -20,6 +20,7 @@ from tollkeeper.admin import (
     keys,
     keys_read,
     members,
+    models_admin,
     openapi,
     organizations,
     projects,
@@ -49,7 +50,7 @@ def create_app(services: AdminServices, render_error: RenderError) -> FastAPI:
         strict_content_type=False,
     )
     app.state.services = services
-    for module in (keys_read, keys, members, teams, users, organizations, customers, budgets, projects, tags, auditing):
+    for module in (keys_read, keys, members, teams, users, organizations, customers, budgets, projects, tags, models_admin, auditing):
         app.include_router(module.router)
     openapi.install(app)
 

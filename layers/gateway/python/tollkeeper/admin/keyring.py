@@ -7,6 +7,7 @@ A rotated key keeps its record and hash, which budgets and reports go by; a poin
 says which texts count.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from tollkeeper.errors import BadRequest, CallerError
 from tollkeeper.store import items
 from tollkeeper.store.table import ConditionFailed
 
+_HASH = re.compile(r"[0-9a-f]{64}")
 _OWNERS: tuple[Kind[Any], ...] = (TEAM, ORGANIZATION, BUDGET)
 
 
@@ -33,6 +35,8 @@ class Keyring:
     async def find(self, reference: str) -> KeyRecord | None:
         """By the key's text or by its hash, the present or an earlier one."""
         key_hash = hash_key(self._services.pepper, reference) if reference.startswith(PREFIX) else reference
+        if not _HASH.fullmatch(key_hash):
+            return None
         item = await self._directory.get(items.key_pk(key_hash), items.KEY_SK, consistent=True)
         if item is not None and "points_to" in item:
             item = await self._directory.get(items.key_pk(item["points_to"]), items.KEY_SK, consistent=True)

@@ -27,7 +27,7 @@ from tollkeeper.admin.reach import reach_key, target_of
 from tollkeeper.admin.route import StrictRoute
 from tollkeeper.admin.selfservice import bounded, defaulted, may_renew, own_change, own_key
 from tollkeeper.admin.services import Acting, AdminServices, Services
-from tollkeeper.admin.values import NEVER
+from tollkeeper.admin.values import NEVER, KeyPath
 from tollkeeper.admin.views import key_row, moment, usd
 from tollkeeper.auth.access import ROUTES_OF_KEY_TYPE
 from tollkeeper.auth.durations import after
@@ -91,12 +91,12 @@ async def regenerate(body: RegenerateKey, services: Services, actor: Acting) -> 
 
 
 @router.post("/{key}/regenerate", **a.answers(a.GeneratedKey))
-async def regenerate_named(key: str, services: Services, actor: Acting, body: RegenerateKey | None = None) -> dict[str, Any]:
+async def regenerate_named(key: KeyPath, services: Services, actor: Acting, body: RegenerateKey | None = None) -> dict[str, Any]:
     return await _renew(key, body or RegenerateKey(), services, actor)
 
 
 @router.post("/{key}/reset_spend", **a.answers(a.ResetSpendAnswer))
-async def reset_spend(key: str, body: ResetSpend, services: Services, actor: Acting) -> dict[str, Any]:
+async def reset_spend(key: KeyPath, body: ResetSpend, services: Services, actor: Acting) -> dict[str, Any]:
     """Sets what the key has spent in its current window. The ledger keeps every call as it was."""
     record, _ = await reach_key(services, actor, await Keyring(services).find(key), not_found("key"))
     if services.spend_writer is None:

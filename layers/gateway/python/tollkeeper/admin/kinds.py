@@ -8,12 +8,14 @@ from tollkeeper.auth.records import BudgetRecord, KeyRecord, Record, TeamRecord,
 from tollkeeper.auth.records_groups import (
     AccessGroupRecord,
     CustomerRecord,
+    Membership,
     OrganizationMembership,
     OrganizationRecord,
     ProjectRecord,
     TagRecord,
     TeamMembership,
 )
+from tollkeeper.auth.records_models import ModelRecord
 from tollkeeper.store import items
 
 R = TypeVar("R", bound=Record)
@@ -32,8 +34,8 @@ class Kind(Generic[R]):
 
     def id_of(self, record: Record) -> str:
         """What an audit entry calls it."""
-        own = str(getattr(record, self.id_field))
-        return own if self.sk else f"{own}/{getattr(record, 'user_id', '')}"
+        own, user_id = str(getattr(record, self.id_field)), getattr(record, "user_id", None)
+        return f"{own}/{user_id}" if isinstance(record, Membership) else own
 
 
 KEY = Kind(KeyRecord, "key", "key_hash", items.key_pk, items.KEY_SK, "keys")
@@ -48,6 +50,8 @@ ACCESS_GROUP = Kind(AccessGroupRecord, "access_group", "access_group", items.acc
 TEAM_MEMBER = Kind(TeamMembership, "team_member", "team_id", items.team_pk)
 ORGANIZATION_MEMBER = Kind(OrganizationMembership, "organization_member", "organization_id", items.organization_pk)
 
+MODEL = Kind(ModelRecord, "model", "model_id", lambda _: items.MODELS_PK)
+
 _ALL: tuple[Kind[Record], ...] = (  # type: ignore[assignment]  # a Kind only reads its record type
     KEY,
     TEAM,
@@ -60,5 +64,6 @@ _ALL: tuple[Kind[Record], ...] = (  # type: ignore[assignment]  # a Kind only re
     ACCESS_GROUP,
     TEAM_MEMBER,
     ORGANIZATION_MEMBER,
+    MODEL,
 )
 KIND_OF: Mapping[type[Record], Kind[Record]] = {kind.record: kind for kind in _ALL}

@@ -16,6 +16,7 @@ from tollkeeper.admin.route import StrictRoute
 from tollkeeper.admin.services import Acting, AdminServices, Services
 from tollkeeper.admin.teams import member_row, row_of
 from tollkeeper.admin.users import row_of as user_row_of
+from tollkeeper.admin.values import PathName
 from tollkeeper.admin.views import usd
 from tollkeeper.auth.records import TeamRecord, UserRecord
 from tollkeeper.auth.records_groups import TeamMembership
@@ -99,7 +100,7 @@ async def delete(body: MemberDelete, services: Services, actor: Acting) -> dict[
 
 
 @router.post("/{team_id}/member/{user_id}/reset_spend", **a.answers(a.MemberReset))
-async def reset_spend(team_id: str, user_id: str, services: Services, actor: Acting) -> dict[str, Any]:
+async def reset_spend(team_id: PathName, user_id: PathName, services: Services, actor: Acting) -> dict[str, Any]:
     """Lets the member begin their present period anew. The ledger keeps every call as it was."""
     team = await reached_team(services, actor, team_id)
     if team.member(user_id) is None:

@@ -1,6 +1,6 @@
 """What the management API is given, and how its routes reach it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, Protocol
@@ -13,6 +13,7 @@ from tollkeeper.admin.revisions import Revisions
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal
 from tollkeeper.clock import Clock
+from tollkeeper.config.snapshot import Snapshot
 from tollkeeper.money import ZERO, NanoUSD
 from tollkeeper.store.table import Table
 
@@ -41,11 +42,16 @@ class SpendWriter(Protocol):
     async def set_spend(self, scope: str, scope_id: str, budget_duration: str | None, spent: NanoUSD) -> None: ...
 
 
+KeepSecret = Callable[[str, Mapping[str, str]], Awaitable[str]]
+"""(name, fields) → the id of the secret that holds them."""
+
+
 @dataclass(frozen=True)
 class AdminServices:
     """`spend` None: rows show no spending (there are no counters), and without `spend_writer` none can be reset. `authenticator` is told
     of every change made here. `ledger` takes the audit log; without one it is kept in the directory. `settings` is the snapshot's
-    litellm_settings (default and upper-bound parameters of keys).
+    litellm_settings (default and upper-bound parameters of keys). `models` are those of gateway.yaml; `keep_secret` takes a credential
+    given here and answers where it lies: without one, models are given references only.
     """
 
     directory: Table
@@ -56,6 +62,8 @@ class AdminServices:
     spend_writer: SpendWriter | None = None
     ledger: Table | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    models: Snapshot = field(default_factory=lambda: Snapshot(version=""))
+    keep_secret: KeepSecret | None = None
 
     async def spent(self, scope: str, scope_id: str, budget_duration: str | None) -> Spend:
         return await self.spend.spend(scope, scope_id, budget_duration) if self.spend else Spend()

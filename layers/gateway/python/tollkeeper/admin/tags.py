@@ -12,6 +12,7 @@ from tollkeeper.admin.models_groups import AccessGroupFields, NewAccessGroup, On
 from tollkeeper.admin.route import StrictRoute
 from tollkeeper.admin.services import Acting, Services
 from tollkeeper.admin.simple import Simple
+from tollkeeper.admin.values import PathName
 from tollkeeper.admin.views_groups import access_group_row, tag_row
 
 router = APIRouter(route_class=StrictRoute)
@@ -59,17 +60,17 @@ async def list_groups(services: Services, _actor: Acting) -> dict[str, Any]:
 
 
 @router.get("/access_group/{access_group}/info", tags=["access groups"], **a.answers(a.AccessGroupRow))
-async def group_info(access_group: str, services: Services, actor: Acting) -> dict[str, Any]:
+async def group_info(access_group: PathName, services: Services, actor: Acting) -> dict[str, Any]:
     return access_group_row(await _groups.existing(services, actor, access_group))
 
 
 @router.put("/access_group/{access_group}/update", tags=["access groups"], **a.answers(a.AccessGroupRow))
-async def update_group(access_group: str, body: AccessGroupFields, services: Services, actor: Acting) -> dict[str, Any]:
+async def update_group(access_group: PathName, body: AccessGroupFields, services: Services, actor: Acting) -> dict[str, Any]:
     return access_group_row(await _groups.change(services, actor, access_group, body))
 
 
 @router.delete("/access_group/{access_group}/delete", tags=["access groups"], **a.answers(a.Message))
-async def delete_group(access_group: str, services: Services, actor: Acting) -> dict[str, Any]:
+async def delete_group(access_group: PathName, services: Services, actor: Acting) -> dict[str, Any]:
     """Keys that list the group lose its models."""
     await _groups.delete(services, actor, [access_group], "access_group")
     return {"message": f"Access group {access_group} deleted successfully"}

@@ -28,7 +28,7 @@ from tollkeeper.admin.models_people import (
 from tollkeeper.admin.reach import existing, reached_team
 from tollkeeper.admin.route import StrictRoute
 from tollkeeper.admin.services import Acting, AdminServices, Services
-from tollkeeper.admin.values import QueryName
+from tollkeeper.admin.values import PathName, QueryName
 from tollkeeper.admin.views import team_row
 from tollkeeper.admin.views_groups import membership_row
 from tollkeeper.auth.records import KeyRecord, Member, TeamRecord
@@ -72,7 +72,7 @@ async def update(body: UpdateTeam, services: Services, actor: Acting) -> dict[st
 
 
 @router.patch("/team/{team_id}", **a.answers(a.TeamRow))
-async def patch(team_id: str, body: PatchTeam, services: Services, actor: Acting) -> dict[str, Any]:
+async def patch(team_id: PathName, body: PatchTeam, services: Services, actor: Acting) -> dict[str, Any]:
     return await row_of(services, await _change(team_id, body, services, actor))
 
 

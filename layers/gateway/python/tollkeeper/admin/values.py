@@ -6,7 +6,7 @@ Dollars become whole nano-dollars here and a moment becomes epoch seconds, so no
 from decimal import Decimal, DecimalException
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Path, Query
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from tollkeeper.auth.durations import parse_duration
@@ -22,6 +22,7 @@ NEVER = "-1"
 _LARGEST_DOLLARS = Decimal(9_000_000_000)
 """Nano-dollars of this still fit the 64-bit integers of the embedded store."""
 _LARGEST_COUNT = 2**53
+_LONGEST_NAME_BYTES = 700
 _ABOVE = 4
 
 
@@ -65,6 +66,12 @@ def _budget_span(text: str) -> str:
     return text
 
 
+def _short(text: str) -> str:
+    if len(text.encode()) > _LONGEST_NAME_BYTES:
+        raise ValueError(f"must be {_LONGEST_NAME_BYTES} bytes at most")
+    return text
+
+
 def _storable(value: dict[str, Any]) -> dict[str, Any]:
     """As the store would give it back. `_ABOVE` levels of a record may lie above it."""
     stored: dict[str, Any] = canonical(value, _ABOVE)
@@ -79,9 +86,12 @@ Moment = Annotated[int, BeforeValidator(_moment), WithJsonSchema({"type": "strin
 """ISO 8601 → epoch seconds."""
 Span = Annotated[str, AfterValidator(_span)]
 BudgetSpan = Annotated[str, AfterValidator(_budget_span)]
-Name = Annotated[str, Field(min_length=1, max_length=256)]
-"""A DynamoDB key is 2,048 bytes at most, and a name shares it with a prefix and a time."""
+Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_short)]
+"""A DynamoDB sort key is 1,024 bytes at most, and a name shares it with a prefix and a time."""
 QueryName = Annotated[str, Query(min_length=1, max_length=256)]
+PathName = Annotated[str, Path(min_length=1, max_length=256)]
+KeyPath = Annotated[str, Path(min_length=1, max_length=512)]
+"""A key's text, or its hash."""
 KeyText = Annotated[str, AfterValidator(check_custom_key)]
 Json = Annotated[dict[str, Any], AfterValidator(_storable)]
 Counts = dict[Name, Count]

@@ -8,6 +8,7 @@ team, organization or project is gone is refused: its budget would be unknown. A
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from typing import Protocol
 
 from tollkeeper.auth.credentials import KeyFinder, RawHeaders
 from tollkeeper.auth.keys import hash_key, is_key, same_secret
@@ -21,11 +22,21 @@ from tollkeeper.errors import Unauthenticated
 from tollkeeper.store import items
 from tollkeeper.store.table import Table
 
+_SIGNED = "ey"
+"""A signed token is JSON in base 64: `{"` comes out as this, and no virtual key begins so."""
 MasterKey = str | None | Callable[[], Awaitable[str | None]]
 
 
+class Tokens(Protocol):
+    """auth/tokens.py, seen from here: it needs a JWT library, which an installation without enable_jwt_auth does without."""
+
+    async def principal(self, token: str, wanted_team: str | None = None) -> Principal: ...
+
+
 class Authenticator:
-    """`master_key` may be a getter, for a secret that is fetched on first use. None: only virtual keys are accepted."""
+    """`master_key` may be a getter, for a secret that is fetched on first use. None: only virtual keys are accepted. `tokens` makes what
+    checks signed tokens; without it there are none.
+    """
 
     def __init__(
         self,
@@ -37,18 +48,24 @@ class Authenticator:
         cache_seconds: float = 5.0,
         key_header: str | None = None,
         cache_size: int = 10_000,
+        tokens: Callable[[Shelves], "Tokens"] | None = None,
     ) -> None:
         self._directory, self._pepper, self._master_key, self._clock = directory, pepper, master_key, clock
         self._finder = KeyFinder(key_header)
         self._master: tuple[str, Principal] | None = None
         self._principals: Lookups[str, Principal] = Lookups(self._load_principal, clock, cache_seconds, cache_size)
         self._shelves = Shelves(directory, clock, cache_seconds, cache_size)
+        self._tokens = tokens(self._shelves) if tokens else None
 
     async def authenticate(self, headers: RawHeaders | Mapping[str, str], query: Mapping[str, str] | None = None) -> Principal:
         """Raises Unauthenticated, or StoreUnavailable when the directory cannot be read."""
         key = self._finder.find(headers, query)
         if key is None:
             raise Unauthenticated("Authentication Error, No api key passed in.")
+        if self._tokens is not None and key.startswith(_SIGNED):
+            principal = await self._tokens.principal(key, _header(headers, b"x-litellm-team-id"))
+            self._check(principal)
+            return principal
         return await self.verify(key)
 
     async def verify(self, key: str) -> Principal:
@@ -135,6 +152,12 @@ def check_owners(principal: Principal) -> None:
             raise Unauthenticated(f"Authentication Error, {word}={owner_id} does not exist.")
         if owner is not None and owner.blocked:
             raise Unauthenticated(f"Authentication Error, {word}={owner_id} is blocked. Update via `{remedy}` if you're an admin.")
+
+
+def _header(headers: RawHeaders | Mapping[str, str], name: bytes) -> str | None:
+    if isinstance(headers, Mapping):
+        return next((value for key, value in headers.items() if key.lower().encode() == name), None)
+    return next((value.decode("latin-1") for key, value in headers if key == name), None)
 
 
 def _unknown() -> Unauthenticated:

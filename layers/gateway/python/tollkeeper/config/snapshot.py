@@ -14,10 +14,19 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Where a credential is: `env` (environment variable, or field of a configured Secrets Manager secret) or `literal`."""
+    """Where a credential is: `env` (environment variable, or field of a configured Secrets Manager secret), `aws` or `literal`."""
 
     source: str
     value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """How requests are authenticated beside or in place of `api_key`: a scheme of catalog/auth.py, and where its parameters are."""
+
+    scheme: str = ""
+    """Empty: that of the provider's row."""
+    params: dict[str, Secret] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,7 @@ class Deployment:
     model: str
     base_url: str
     api_key: Secret | None = None
+    auth: Auth = field(default_factory=Auth)
     headers: dict[str, str] = field(default_factory=dict)
     body: dict[str, Any] = field(default_factory=dict)
     """Further litellm_params, sent upstream in every body unless the caller sets the same field."""
@@ -181,6 +191,7 @@ def _deployment(row: dict[str, Any]) -> Deployment:
         **{
             **row,
             "api_key": _secret(row.get("api_key")),
+            "auth": _auth(row.get("auth") or {}),
             "prices": _prices(row["prices"]) if row.get("prices") else None,
             "wildcard_prices": PriceBook(tuple(PricePattern(entry["pattern"], _prices(entry["prices"])) for entry in book["patterns"])),
             **{name: tuple(row.get(name, ())) for name in tuples},
@@ -196,5 +207,21 @@ def _rate(rate: dict[str, Any]) -> Rate:
     return Rate(rate["price"], tuple((start, price) for start, price in rate["tiers"]))
 
 
+def _auth(row: dict[str, Any]) -> Auth:
+    return Auth(row.get("scheme", ""), {name: Secret(found["source"], found["value"]) for name, found in row.get("params", {}).items()})
+
+
 def _secret(row: dict[str, str] | None) -> Secret | None:
     return Secret(row["source"], row["value"]) if row else None
+
+
+def deployment_json(deployment: Deployment) -> str:
+    return orjson.dumps(asdict(deployment), option=orjson.OPT_SORT_KEYS).decode()
+
+
+def deployment_of(text: str) -> Deployment:
+    """The inverse of `deployment_json`. Raises ValueError on anything else."""
+    try:
+        return _deployment(orjson.loads(text))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a compiled deployment: {type(error).__name__}") from None

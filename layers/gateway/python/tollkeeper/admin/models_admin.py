@@ -1,0 +1,204 @@
+"""/model/*: models on top of those of gateway.yaml (https://docs.litellm.ai/docs/proxy/model_management).
+
+A model is validated and priced by the compiler that reads the file, when it is written; what it finds wrong is answered as 400. A
+credential given here goes to the secret manager, and the record says where it lies.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from tollkeeper.admin import answers as a
+from tollkeeper.admin.actor import Actor
+from tollkeeper.admin.listing import contains, pages, walk
+from tollkeeper.admin.models import Row
+from tollkeeper.admin.route import StrictRoute
+from tollkeeper.admin.services import Acting, AdminServices, Services
+from tollkeeper.admin.values import Json, Name, PathName, QueryName
+from tollkeeper.admin.views import stamps
+from tollkeeper.admin.views_models import group_rows, info_row
+from tollkeeper.admin.workshop import compiled, with_kept_secrets
+from tollkeeper.auth.access import visible_models
+from tollkeeper.auth.records_groups import AccessGroupRecord
+from tollkeeper.auth.records_models import ModelRecord
+from tollkeeper.config.snapshot import Deployment, deployment_of
+from tollkeeper.errors import BadRequest, NotFound
+from tollkeeper.store import items
+from tollkeeper.store.table import ConditionFailed
+
+router = APIRouter(tags=["models"], route_class=StrictRoute)
+MOST_MODELS = 5_000
+
+
+class NewModel(Row):
+    model_name: Name
+    litellm_params: Json
+    model_info: Json = Field(default_factory=dict)
+    blocked: bool = False
+
+
+class PatchModel(Row):
+    model_name: Name | None = None
+    litellm_params: Json | None = None
+    model_info: Json | None = None
+    blocked: bool | None = None
+
+
+class UpdateModel(PatchModel):
+    """`model_info.id` says which."""
+
+
+class OneModel(Row):
+    id: Name
+
+
+class ListModels(BaseModel):
+    page: int = Field(1, ge=1, le=1_000_000)
+    size: int = Field(50, ge=1, le=500)
+    model: Name | None = None
+    modelId: Name | None = None  # noqa: N815 - LiteLLM's spelling
+    search: Name | None = None
+    blocked: bool | None = None
+    access_group: Name | None = None
+
+
+@router.post("/model/new", **a.answers(a.ModelRow))
+async def new(body: NewModel, services: Services, actor: Acting) -> dict[str, Any]:
+    model_id = str(body.model_info.get("id") or services.clock.new_id())
+    if any(deployment.id == model_id for deployment in services.models.deployments):
+        raise BadRequest(f"Model id = {model_id} is one of gateway.yaml's.", param="model_info.id")
+    record = await _made(services, ModelRecord(model_id=model_id), body.model_name, body.litellm_params, body.model_info)
+    try:
+        return _row(await services.revisions.create(replace(record, blocked=body.blocked), actor))
+    except ConditionFailed:
+        raise BadRequest(f"Model id = {model_id} already exists.", param="model_info.id") from None
+
+
+@router.post("/model/update", **a.answers(a.ModelRow))
+async def update(body: UpdateModel, services: Services, actor: Acting) -> dict[str, Any]:
+    model_id = str((body.model_info or {}).get("id") or "")
+    if not model_id:
+        raise BadRequest("Name the model, in model_info.id.", param="model_info.id")
+    return await _change(model_id, body, services, actor)
+
+
+@router.patch("/model/{model_id}/update", **a.answers(a.ModelRow))
+async def patch(model_id: PathName, body: PatchModel, services: Services, actor: Acting) -> dict[str, Any]:
+    return await _change(model_id, body, services, actor)
+
+
+@router.post("/model/delete", **a.answers(a.Message))
+async def delete(body: OneModel, services: Services, actor: Acting) -> dict[str, str]:
+    await services.revisions.delete(await _existing(services, body.id), actor)
+    return {"message": f"Model: {body.id} deleted successfully"}
+
+
+@router.post("/model/block", **a.answers(a.ModelRow))
+async def block(body: OneModel, services: Services, actor: Acting) -> dict[str, Any]:
+    base = await _existing(services, body.id)
+    return _row(await services.revisions.change(base, {"blocked": True}, actor, action="blocked"))
+
+
+@router.post("/model/unblock", **a.answers(a.ModelRow))
+async def unblock(body: OneModel, services: Services, actor: Acting) -> dict[str, Any]:
+    base = await _existing(services, body.id)
+    return _row(await services.revisions.change(base, {"blocked": False}, actor, action="unblocked"))
+
+
+@router.get("/model/info", **a.answers(a.ModelInfos))
+async def info(services: Services, actor: Acting, litellm_model_id: QueryName | None = None) -> dict[str, Any]:
+    """The deployments behind every model that the caller may use."""
+    rows = [info_row(deployment, record) for deployment, record in await _visible(services, actor)]
+    return {"data": [row for row in rows if litellm_model_id in (None, row["model_info"]["id"])]}
+
+
+@router.get("/v1/model/info", **a.answers(a.ModelInfos))
+async def info_v1(services: Services, actor: Acting, litellm_model_id: QueryName | None = None) -> dict[str, Any]:
+    return await info(services, actor, litellm_model_id)
+
+
+@router.get("/v2/model/info", **a.answers(a.ModelInfoPage))
+async def info_page(services: Services, actor: Acting, asked: Annotated[ListModels, Query()]) -> dict[str, Any]:
+    found = [
+        info_row(deployment, record)
+        for deployment, record in await _visible(services, actor)
+        if (asked.model is None or deployment.group == asked.model)
+        and (asked.modelId is None or deployment.id == asked.modelId)
+        and (asked.search is None or contains(asked.search, deployment.group, deployment.model))
+        and (asked.blocked is None or asked.blocked == bool(record and record.blocked))
+        and (asked.access_group is None or asked.access_group in deployment.access_groups)
+    ]
+    shown = found[(asked.page - 1) * asked.size : asked.page * asked.size]
+    counts = {"total_count": len(found), "current_page": asked.page, "total_pages": pages(len(found), asked.size), "size": asked.size}
+    return {"data": shown, **counts}
+
+
+@router.get("/model_group/info", **a.answers(a.ModelGroups))
+async def groups(services: Services, actor: Acting, model_group: QueryName | None = None) -> dict[str, Any]:
+    rows = group_rows(deployment for deployment, record in await _visible(services, actor) if not (record and record.blocked))
+    return {"data": [row for row in rows if model_group in (None, row["model_group"])]}
+
+
+async def _made(services: AdminServices, base: ModelRecord, name: str, params: dict[str, Any], info_fields: dict[str, Any]) -> ModelRecord:
+    kept = await with_kept_secrets(params, base.model_id, services.keep_secret)
+    whole = {**info_fields, "id": base.model_id}
+    document = compiled(name, kept, whole, services.models.request_timeout)
+    return replace(base, model_name=name, litellm_params=kept, model_info=whole, compiled=document)
+
+
+async def _change(model_id: str, body: PatchModel, services: AdminServices, actor: Actor) -> dict[str, Any]:
+    """A merge patch of both mappings; null takes a parameter out."""
+    base = await _existing(services, model_id)
+    params = _merged(base.litellm_params, body.litellm_params)
+    fresh = await _made(services, base, body.model_name or base.model_name, params, _merged(base.model_info, body.model_info))
+    names = ("model_name", "litellm_params", "model_info", "compiled")
+    changes = {name: getattr(fresh, name) for name in names if getattr(fresh, name) != getattr(base, name)}
+    if body.blocked is not None:
+        changes["blocked"] = body.blocked
+    return _row(await services.revisions.change(base, changes, actor))
+
+
+async def _existing(services: AdminServices, model_id: str) -> ModelRecord:
+    record = await services.revisions.read(ModelRecord, items.MODELS_PK, model_id)
+    if record is not None:
+        return record
+    if any(deployment.id == model_id for deployment in services.models.deployments):
+        raise BadRequest("This model is gateway.yaml's; change it there.", param="id")
+    raise NotFound(f"Model id = {model_id} not found.", param="id")
+
+
+async def _visible(services: AdminServices, actor: Actor) -> list[tuple[Deployment, ModelRecord | None]]:
+    found: list[tuple[Deployment, ModelRecord | None]] = [(deployment, None) for deployment in services.models.deployments]
+    after = None
+    while len(found) < MOST_MODELS:
+        page = await services.directory.query(items.MODELS_PK, after=after, limit=200)
+        records = [ModelRecord.from_item(item) for item in page.items]
+        found += [(deployment_of(record.compiled), record) for record in records]
+        after = page.next
+        if after is None:
+            break
+    groups = (await walk(services.directory, AccessGroupRecord, items.listing("accessgroups"))).records
+    names = {
+        deployment.group: (*deployment.access_groups, *(group.access_group for group in groups if deployment.group in group.model_names))
+        for deployment, _ in found
+    }
+    allowed = set(names) if actor.is_admin else set(visible_models(actor.principal, names))
+    return [(deployment, record) for deployment, record in found if deployment.group in allowed]
+
+
+def _merged(old: Mapping[str, Any], patch: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in {**old, **(patch or {})}.items() if value is not None}
+
+
+def _row(record: ModelRecord) -> dict[str, Any]:
+    return {
+        "model_id": record.model_id,
+        "model_name": record.model_name,
+        "litellm_params": dict(record.litellm_params),
+        "model_info": {**record.model_info, "db_model": True},
+        "blocked": record.blocked,
+        **stamps(record),
+    }

@@ -1,0 +1,72 @@
+"""Rows of models: what LiteLLM's clients read of a deployment and of a group of them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from tollkeeper.auth.records_models import ModelRecord
+from tollkeeper.config.snapshot import Deployment
+from tollkeeper.money import FEMTO_PER_USD
+
+_PRICES = {
+    "input_cost_per_token": "input",
+    "output_cost_per_token": "output",
+    "cache_read_input_token_cost": "cache_read",
+    "cache_creation_input_token_cost": "cache_creation",
+    "output_cost_per_reasoning_token": "reasoning",
+    "input_cost_per_request": "request",
+}
+
+
+def info_row(deployment: Deployment, record: ModelRecord | None) -> dict[str, Any]:
+    """`record` None: gateway.yaml's. No credential and no reference to one is shown."""
+    params = {"model": f"{deployment.provider}/{deployment.model}", "rpm": deployment.rpm, "tpm": deployment.tpm}
+    given = {"api_base": deployment.base_url or None, "weight": deployment.weight, "order": deployment.order}
+    return {
+        "model_name": deployment.group,
+        "litellm_params": {name: value for name, value in {**params, **given}.items() if value is not None},
+        "model_info": {
+            **deployment.info,
+            "id": deployment.id,
+            "db_model": record is not None,
+            "blocked": bool(record and record.blocked),
+            "key": deployment.model,
+            "litellm_provider": deployment.provider,
+            "mode": deployment.mode,
+            "max_tokens": deployment.max_output_tokens,
+            "max_input_tokens": deployment.max_input_tokens,
+            "max_output_tokens": deployment.max_output_tokens,
+            "access_groups": list(deployment.access_groups),
+            **{column: _price(deployment, name) for column, name in _PRICES.items()},
+        },
+    }
+
+
+def group_rows(deployments: Iterable[Deployment]) -> list[dict[str, Any]]:
+    """A group is as large as its largest deployment, as dear as its dearest, and as fast as all together."""
+    groups: dict[str, list[Deployment]] = {}
+    for deployment in deployments:
+        groups.setdefault(deployment.group, []).append(deployment)
+    return [_group(name, rows) for name, rows in groups.items()]
+
+
+def _group(name: str, rows: list[Deployment]) -> dict[str, Any]:
+    return {
+        "model_group": name,
+        "providers": sorted({row.provider for row in rows}),
+        "max_input_tokens": _most(row.max_input_tokens for row in rows),
+        "max_output_tokens": _most(row.max_output_tokens for row in rows),
+        "input_cost_per_token": _most(_price(row, "input") for row in rows),
+        "output_cost_per_token": _most(_price(row, "output") for row in rows),
+        "mode": rows[0].mode,
+        "tpm": sum(row.tpm or 0 for row in rows) or None,
+        "rpm": sum(row.rpm or 0 for row in rows) or None,
+    }
+
+
+def _price(deployment: Deployment, name: str) -> float | None:
+    rate = deployment.prices.rates.get(name) if deployment.prices else None
+    return rate.price / FEMTO_PER_USD if rate else None
+
+
+def _most(values: Iterable[Any]) -> Any:
+    return max((value for value in values if value is not None), default=None)
