@@ -15,7 +15,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tollkeeper.admission.doorkeeper import MIN_OUTPUT_TOKENS, Doorkeeper
 from tollkeeper.admission.housekeeping import Housekeeping
@@ -39,7 +39,7 @@ from tollkeeper.providers.client import ProviderClient
 from tollkeeper.providers.credentials import Credentials, SecretSource
 from tollkeeper.providers.http1 import Http1Transport
 from tollkeeper.providers.transport import NeverSent, OutboundRequest, Timeouts, Transport, read_all
-from tollkeeper.routing.resolve import Groups
+from tollkeeper.routing.live import LiveGroups
 from tollkeeper.settings import Settings, aws_env, proxy_configured, secret_env
 from tollkeeper.store.aws import NotSent
 from tollkeeper.store.table import Table
@@ -179,7 +179,7 @@ class Running:
         self.installation = installation
         self._pepper = pepper
         settings, snapshot, clock, store = installation.settings, installation.snapshot, installation.clock, installation.store
-        groups = Groups(snapshot)
+        self.live = LiveGroups(snapshot, store.directory, clock, settings.key_cache_seconds)
         self.authenticator = Authenticator(
             store.directory,
             pepper,
@@ -195,7 +195,7 @@ class Running:
         ledger = Ledger(store.ledger, clock)
         self.housekeeping = Housekeeping(Janitor(store.counters, clock, self.options, log_event), ledger, clock)
         self.gateway = Gateway(
-            groups=lambda: groups,
+            groups=self.live.groups,
             authenticator=self.authenticator,
             doorkeeper=self.doorkeeper,
             client=ProviderClient(installation.transport, installation.credentials, clock),
@@ -215,7 +215,7 @@ class Running:
         return "(general_settings.master_key)"
 
     def proxy_app(self) -> ASGIApp:
-        return create_app(self._edge_parts(None))
+        return self._refreshed(create_app(self._edge_parts(None)))
 
     def keys_app(self) -> ASGIApp:
         from tollkeeper.admin.app import create_app as create_admin
@@ -232,13 +232,24 @@ class Running:
             spend_writer=counters,
             ledger=self.installation.store.ledger,
             settings=self.installation.snapshot.settings.get("litellm_settings", {}),
+            models=self.installation.snapshot,
         )
         return create_admin(services, openai_error)
 
     def local_app(self) -> ASGIApp:
         """Both in one: what is no LLM route goes to the management API, which is imported when it is first asked."""
         parts = self._edge_parts(LazyApp(self._keys_app_later, self.gateway.drain))
-        return create_app(replace(parts, background=self.housekeeping.sweep_for_ever))
+        return self._refreshed(create_app(replace(parts, background=self.housekeeping.sweep_for_ever)))
+
+    def _refreshed(self, app: ASGIApp) -> ASGIApp:
+        """Before each request, models that were added or changed in the directory (a read every few seconds, shared by all)."""
+
+        async def refreshed(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                await self.live.refresh()
+            await app(scope, receive, send)
+
+        return refreshed
 
     def _edge_parts(self, fallback: ASGIApp | None) -> EdgeParts:
         settings = self.installation.settings

@@ -1,4 +1,5 @@
-"""`tollkeeper config validate gateway.yaml`, `tollkeeper config compile gateway.yaml -o gateway.json` and `tollkeeper providers`.
+"""`tollkeeper config validate gateway.yaml`, `tollkeeper config compile gateway.yaml -o gateway.json`, `tollkeeper providers`, and the
+commands of `cli_admin.py`, which talk to a gateway.
 
 Exit codes: 0 good, 1 the configuration has errors or a file cannot be written, 2 wrong arguments.
 """
@@ -11,6 +12,7 @@ from pathlib import Path
 from tollkeeper.catalog.providers import PROVIDERS
 from tollkeeper.config.compile import compile_file
 from tollkeeper.config.snapshot import Deployment, Snapshot, dump
+from tollkeeper.dev import cli_admin
 from tollkeeper.errors import ConfigError
 from tollkeeper.settings import secret_env
 
@@ -18,6 +20,8 @@ from tollkeeper.settings import secret_env
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints to stdout what was asked for, and to stderr what is wrong. Returns the exit code."""
     parsed = _parser().parse_args(arguments)
+    if "run" in parsed:
+        return cli_admin.run(parsed)
     if parsed.command == "providers":
         print("\n".join(_provider_lines(parsed.name)))
         return 0
@@ -91,7 +95,7 @@ def _provider_lines(part: str) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tollkeeper", description="Tollkeeper, a serverless LLM gateway.")
-    groups = parser.add_subparsers(required=True, metavar="{config,providers}")
+    groups = parser.add_subparsers(required=True, metavar="COMMAND")
     providers = groups.add_parser("providers", help="list the providers that a model may name")
     providers.add_argument("name", nargs="?", default="", help="only those with this in their name")
     providers.set_defaults(command="providers")
@@ -102,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (validate, compiled):
         command.add_argument("config", metavar="gateway.yaml")
     compiled.add_argument("-o", "--output", required=True, metavar="gateway.json", help="- for standard output")
+    cli_admin.add_commands(groups)
     return parser
 
 
