@@ -1,9 +1,10 @@
 """Everybody a call's money and rates belong to: key, user, team, member, organization, project, customer, tags, the whole gateway."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tollkeeper.auth.access import customer_may_use_model
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal
 from tollkeeper.auth.records import BudgetLimit
@@ -11,7 +12,6 @@ from tollkeeper.auth.records import Limits as RecordLimits
 from tollkeeper.auth.records_groups import CustomerRecord, TagRecord
 from tollkeeper.budgets.scopes import Enforcement, Mode, OnStoreError, Owner, ScopeKind, Terms
 from tollkeeper.config.snapshot import Deployment, Snapshot
-from tollkeeper.errors import Unauthenticated
 from tollkeeper.limits.rate import RateLimit
 from tollkeeper.money import NanoUSD, usd_to_nano
 
@@ -87,13 +87,19 @@ class Payer:
 
 
 async def payer_of(
-    principal: Principal, body: Mapping[str, Any], headers: Mapping[str, str], *, authenticator: Authenticator, policy: Policy
+    principal: Principal,
+    body: Mapping[str, Any],
+    headers: Mapping[str, str],
+    *,
+    authenticator: Authenticator,
+    policy: Policy,
+    access_groups: Collection[str] = (),
 ) -> Payer:
-    """Reads the customer and the tags the request names. Raises Unauthenticated for a customer who is blocked."""
+    """Reads the customer and the tags the request names. Raises Forbidden for a customer who is blocked or may not use the model."""
     customer_id = _customer_id(body, headers, policy)
     customer = await authenticator.customer(customer_id) if customer_id else None
-    if customer is not None and customer.blocked:
-        raise Unauthenticated(f"Authentication Error, User={customer_id[:200] if customer_id else ''} is blocked.")
+    if customer is not None:
+        customer_may_use_model(customer, body["model"], access_groups)
     tags = tuple(dict.fromkeys((*principal.tags, *_tags(body, headers))))[:MAX_TAGS]
     records = [await authenticator.tag(name) for name in tags]
     return Payer(principal, body["model"], customer_id, customer, tags, tuple(record for record in records if record is not None))
