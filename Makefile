@@ -24,6 +24,7 @@ check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory check-infra
 
 format: $(VENV)/.test
 	$(BIN)/ruff format .
@@ -64,7 +65,7 @@ emulators: .venv-ministack/.done
 
 # Rewrites every lock from its .in file; needs uv (https://docs.astral.sh/uv/).
 lock:
-	for f in layers/dependencies/proxy layers/dependencies/admin requirements requirements-dev; do \
+	for f in layers/dependencies/proxy layers/dependencies/admin requirements requirements-dev requirements-infra; do \
 	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $$f.in -o $$f.txt || exit 1; \
 	done
 	cd tests && uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" ministack-requirements.in -o ministack-requirements.txt

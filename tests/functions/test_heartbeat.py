@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-m
 """
 
 import asyncio
+from itertools import pairwise
 
 from tests.support.virtual_time import run
 
@@ -50,7 +51,7 @@ async def talks(stream):
 def test_a_silent_quarter_of_an_hour_is_never_silent_on_the_wire():
     sent = played(thinks)
     times = [0.0, *(second for second, _ in sent)]
-    assert max(after - before for before, after in zip(times, times[1:], strict=False)) <= Settings().heartbeat_seconds < LONGEST_SILENCE
+    assert max(after - before for before, after in pairwise(times)) <= Settings().heartbeat_seconds < LONGEST_SILENCE
     bodies = [message["body"] for _, message in sent if message["type"] == "http.response.body"]
     assert bodies[-2:] == [b"data: at last\n\n", b""]
     assert set(bodies[:-2]) == {HEARTBEAT}

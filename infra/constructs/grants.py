@@ -1,0 +1,35 @@
+"""Rows of infra/functions.py → statements of a role's policy. Nothing has a wildcard but the exports' object names and X-Ray."""
+
+from aws_cdk import aws_iam as iam
+
+from infra.constructs.tables import INDEXES
+from infra.functions import Grant
+from infra.stacks.state import StateStack
+
+XRAY = "AwsSolutions-IAM5[Resource::*]"
+XRAY_REASON = "xray:PutTraceSegments and xray:PutTelemetryRecords take no resource (service authorization reference)."
+
+
+def statement(grant: Grant, state: StateStack) -> iam.PolicyStatement:
+    return iam.PolicyStatement(actions=list(grant.actions), resources=_resources(grant.resource, state))
+
+
+def key_statement(state: StateStack) -> list[iam.PolicyStatement]:
+    """What DynamoDB, Secrets Manager and S3 do with a key of one's own, they do in the caller's name."""
+    if state.key is None:
+        return []
+    return [iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"], resources=[state.key.key_arn])]
+
+
+def _resources(name: str, state: StateStack) -> list[str]:
+    if name == "secret:providers":
+        return list(state.secrets.providers.values())
+    if name.startswith("secret:"):
+        return [state.secrets.own[name.removeprefix("secret:")]]
+    if name == "bucket:exports":
+        return [state.exports.arn_for_objects("*")]
+    if name == "topic:alerts":
+        return [state.alerts.topic_arn]
+    table, _, indexes = name.partition("/")
+    arn = state.tables[table].table_arn
+    return [f"{arn}/index/{index}" for index in INDEXES[table]] if indexes else [arn]

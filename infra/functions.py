@@ -1,0 +1,149 @@
+"""The functions as rows: what starts them, what they run on, and what each may do. A new function is a row here and a folder there.
+
+A row whose folder has no handler yet is left out of the stacks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from infra.bundling import ROOT
+from infra.settings import LONGEST_STREAM_SECONDS, Environment, FunctionSize
+
+READ = ("dynamodb:GetItem", "dynamodb:Query")
+WRITE = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
+SECRET = ("secretsmanager:GetSecretValue",)
+
+
+@dataclass(frozen=True)
+class Grant:
+    """`resource` is a table, `<table>/indexes`, `secret:<name>`, `bucket:exports` or `topic:alerts`."""
+
+    resource: str
+    actions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Function:
+    """`lock` names the dependencies layer; `streams` the exec wrapper's runtime; `paths` the routes of the front door it answers.
+
+    Every path also has everything below it, except where a longer one belongs to another function.
+    """
+
+    name: str
+    description: str
+    grants: tuple[Grant, ...]
+    lock: str = "admin"
+    streams: bool = False
+    paths: tuple[str, ...] = ()
+    scheduled: bool = False
+    reads_ledger_stream: bool = False
+    size: FunctionSize = field(default_factory=FunctionSize)
+
+    @property
+    def exists(self) -> bool:
+        return (ROOT / "functions" / self.name / "handler.py").exists()
+
+
+# An expired item that a write meets is removed first (store/dynamodb.py): whoever updates may delete.
+PROXY = Function(
+    "proxy",
+    "Every LLM route, streamed",
+    (
+        # Query: models and access groups that were added at runtime (routing/live.py).
+        Grant("directory", READ),
+        Grant("directory/indexes", ("dynamodb:Query",)),
+        Grant("counters", (*READ, *WRITE)),
+        # Query: what a call whose hold is overdue was booked at (ledger/book.py).
+        Grant("ledger", ("dynamodb:PutItem", "dynamodb:Query")),
+        Grant("secret:providers", SECRET),
+        Grant("secret:master-key", SECRET),
+        Grant("secret:pepper", SECRET),
+    ),
+    lock="proxy",
+    streams=True,
+    # /v1 by itself: another function has a path below it.
+    paths=("/", "/v1"),
+    size=FunctionSize(memory=512, timeout=LONGEST_STREAM_SECONDS),
+)
+KEYS = Function(
+    "keys",
+    "Management API and console",
+    (
+        Grant("directory", (*READ, *WRITE)),
+        Grant("directory/indexes", ("dynamodb:Query",)),
+        Grant("counters", (*READ, "dynamodb:UpdateItem", "dynamodb:DeleteItem")),
+        Grant("ledger", (*READ, "dynamodb:PutItem")),
+        Grant("ledger/indexes", ("dynamodb:Query",)),
+        Grant("secret:master-key", SECRET),
+        Grant("secret:pepper", SECRET),
+    ),
+    paths=(
+        "/access_group", "/audit", "/budget", "/config", "/customer", "/key", "/model", "/model_group", "/organization", "/project",
+        "/tag", "/team", "/user", "/v1/model", "/v2", "/ui", "/docs", "/openapi.json",
+    ),
+)  # fmt: skip
+REPORTS = Function(
+    "reports",
+    "Spend, exports, statements, metrics",
+    (
+        Grant("directory", READ),
+        Grant("directory/indexes", ("dynamodb:Query",)),
+        Grant("counters", READ),
+        Grant("ledger", READ),
+        Grant("ledger/indexes", ("dynamodb:Query",)),
+        Grant("bucket:exports", ("s3:GetObject", "s3:PutObject")),
+        Grant("secret:master-key", SECRET),
+        Grant("secret:pepper", SECRET),
+    ),
+    paths=("/spend", "/global", "/metrics", "/reports"),
+    size=FunctionSize(memory=1024, timeout=29),
+)
+ROLLUP = Function(
+    "rollup",
+    "Ledger stream to spend rollups and alerts",
+    (
+        Grant("directory", READ),
+        Grant("counters", (*READ, *WRITE)),
+        Grant("ledger", (*READ, *WRITE)),
+        Grant("secret:pepper", SECRET),
+        Grant("topic:alerts", ("sns:Publish",)),
+    ),
+    reads_ledger_stream=True,
+    size=FunctionSize(memory=512, timeout=120),
+)
+JANITOR = Function(
+    "janitor",
+    "Expires the holds of requests that died",
+    (
+        Grant("directory", READ),
+        Grant("counters", (*READ, *WRITE)),
+        Grant("ledger", ("dynamodb:PutItem", "dynamodb:Query")),
+        Grant("secret:pepper", SECRET),
+    ),
+    scheduled=True,
+    size=FunctionSize(memory=512, timeout=300, reserved=1),
+)
+ALL: Mapping[str, Function] = MappingProxyType({row.name: row for row in (PROXY, KEYS, REPORTS, ROLLUP, JANITOR)})
+
+
+def deployed() -> list[Function]:
+    return [row for row in ALL.values() if row.exists]
+
+
+def size_of(function: Function, env: Environment) -> FunctionSize:
+    return env.functions.get(function.name, function.size)
+
+
+def grants_table() -> str:
+    """Markdown for infra/README.md: function, action, resource."""
+    rows = [
+        f"| {function.name} | {', '.join(f'`{action}`' for action in grant.actions)} | {grant.resource} |"
+        for function in ALL.values()
+        for grant in function.grants
+    ]
+    return "\n".join(("| Function | Actions | Resource |", "|---|---|---|", *rows))
+
+
+if __name__ == "__main__":
+    print(grants_table())  # noqa: T201 - this is what it is run for

@@ -1,0 +1,82 @@
+"""The functions, the front door, and what starts functions without a caller."""
+
+from collections.abc import Mapping
+
+from aws_cdk import CfnOutput, Stack
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.bundling import function_folder
+from infra.constructs.background import DeadLetters, every, read_ledger_stream
+from infra.constructs.firewall import ApiFirewall
+from infra.constructs.front_door import FrontDoor
+from infra.constructs.function import GatewayFunction
+from infra.constructs.layers import LayerFolder, Layers
+from infra.constructs.nag import acknowledge
+from infra.constructs.variables import variables
+from infra.functions import Function, deployed
+from infra.settings import Environment
+from infra.stacks.names import placed
+from infra.stacks.onprem import OnPremStack
+from infra.stacks.state import StateStack
+from infra.variables import PREFIX
+
+
+class GatewayStack(Stack):
+    """`functions` by name. `extra` are variables that only this deployment knows (an emulator's address)."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        env: Environment,
+        state: StateStack,
+        on_prem: OnPremStack | None,
+        config: bytes,
+        layer_folder: LayerFolder,
+        extra: Mapping[str, str],
+    ) -> None:
+        super().__init__(scope, id, env=placed(env), description=f"Tollkeeper {env.name}: functions and API")
+        self._env, self._state, self._config, self._extra = env, state, config, extra
+        self._layers = Layers(self, "Layers", layer_folder)
+        self.functions = {row.name: self._function(row) for row in deployed()}
+        self.dead_letters = DeadLetters(self, "DeadLetters", state.key).queue
+        self.front_door = FrontDoor(self, "FrontDoor", env=env, state=state)
+        for function in self.functions.values():
+            self._start(function)
+        if on_prem:
+            self._connect(on_prem)
+        if env.api.firewall:
+            stage = self.front_door.api.deployment_stage.stage_arn
+            ApiFirewall(self, "Firewall", settings=env.api.firewall, stage_arn=stage, name=f"tollkeeper-{env.name}")
+        CfnOutput(self, "Url", value=self.front_door.api.url)
+
+    def _function(self, row: Function) -> GatewayFunction:
+        streamed = row.streams and self._env.api.stream
+        return GatewayFunction(
+            self,
+            row.name.capitalize(),
+            row=row,
+            env=self._env,
+            state=self._state,
+            code=function_folder(row.name, self._config),
+            layers=self._layers.of("gateway", row.lock, *(["runtime"] if streamed else [])),
+            variables={**variables(self._env, self._state, with_provider_secrets=row.streams), **self._extra},
+        )
+
+    def _connect(self, on_prem: OnPremStack) -> None:
+        """The proxy learns where the pools are, and may call them."""
+        proxy = self.functions["proxy"]
+        proxy.function.add_environment(f"{PREFIX}ONPREM_POOLS", on_prem.addresses)
+        allowed = iam.PolicyStatement(actions=["execute-api:Invoke"], resources=on_prem.invoke_arns())
+        policy = iam.Policy(self, "ReachPools", statements=[allowed], roles=[proxy.role])
+        acknowledge(policy, dict.fromkeys(on_prem.wildcard_findings, "Every path of one pool, whose server has its own routes."))
+
+    def _start(self, function: GatewayFunction) -> None:
+        row = function.row
+        if row.reads_ledger_stream:
+            read_ledger_stream(function, self._state, self.dead_letters)
+        if row.scheduled:
+            every(self, f"{row.name.capitalize()}Schedule", self._env.janitor_minutes, function, self.dead_letters)
+        self.front_door.route(function)

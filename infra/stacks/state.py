@@ -1,0 +1,46 @@
+"""What must survive every deployment of the code: tables, secrets, exports, the key that encrypts them, and whom to alert."""
+
+from aws_cdk import Aws, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from infra.constructs.alerts import Alerts
+from infra.constructs.exports import Exports
+from infra.constructs.secrets import Secrets
+from infra.constructs.tables import Tables
+from infra.settings import Environment
+from infra.stacks.names import placed
+
+
+class StateStack(Stack):
+    """`key` is None unless the environment has one of its own."""
+
+    def __init__(self, scope: Construct, id: str, env: Environment) -> None:
+        super().__init__(
+            scope,
+            id,
+            env=placed(env),
+            termination_protection=env.production,
+            description=f"Tollkeeper {env.name}: tables, secrets, exports",
+        )
+        self.key = _own_key(self, env) if env.own_key else None
+        self.tables = Tables(self, "Tables", env, self.key).by_name
+        self.secrets = Secrets(self, "Secrets", env, self.key)
+        self.exports = Exports(self, "Exports", env, self.key).bucket
+        self.alerts = Alerts(self, "Alerts", env, self.key).topic
+
+
+def _own_key(scope: Construct, env: Environment) -> kms.Key:
+    key = kms.Key(
+        scope,
+        "Key",
+        alias=f"alias/tollkeeper-{env.name}",
+        description=f"Tollkeeper {env.name}: tables, secrets, exports",
+        enable_key_rotation=True,
+        removal_policy=RemovalPolicy.RETAIN if env.production else RemovalPolicy.DESTROY,
+    )
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+    of_this_account = {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:*"}}
+    key.grant_encrypt_decrypt(iam.ServicePrincipal("logs.amazonaws.com", conditions=of_this_account))
+    return key
