@@ -52,11 +52,11 @@ class Router:
         assert group is not None
         plan = Plan(self.snapshot, group, self.groups.find, self.random, health=self.fleet, **wishes(body or {}, headers))
         try:
-            return await first_success(plan, self._try, self.clock)
+            return await first_success(plan, self.attempt, self.clock)
         finally:
             await finish(plan, tokens=10, output_tokens=5)
 
-    async def _try(self, step: Attempt) -> str:
+    async def attempt(self, step: Attempt) -> str:
         self.tried.append(step.deployment.id)
         self.trials.append(step.trial)
         error = self.upstream(step)

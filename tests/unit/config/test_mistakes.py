@@ -149,7 +149,7 @@ class TestUnsupported:
                 litellm_params: {model: openai/gpt-4o, max_retries: 3, aws_profile_name: dev, input_cost_per_second: 1}
                 model_info: {tier: free, supports_vision: true}
             litellm_settings: {callbacks: [otel], cache: true}
-            router_settings: {routing_strategy: least-busy}
+            router_settings: {polling_interval: 1, optional_pre_call_checks: [enforce_model_rate_limits, prompt_caching]}
             general_settings: {database_url: os.environ/DATABASE_URL, alerting: [slack], mcp_internal_ip_ranges: []}
             guardrails: []
         """)
@@ -157,7 +157,8 @@ class TestUnsupported:
             "guardrails",
             "litellm_settings.callbacks",
             "litellm_settings.cache",
-            "router_settings.routing_strategy",
+            "router_settings.polling_interval",
+            "router_settings.optional_pre_call_checks[1]",
             "general_settings.database_url",
             "general_settings.alerting",
             "general_settings.mcp_internal_ip_ranges",

@@ -14,6 +14,7 @@ from typing import Any
 
 from tollkeeper import clock as clocks
 from tollkeeper.catalog.providers import PROVIDERS
+from tollkeeper.config.custom import providers_of
 from tollkeeper.config.deployments import Defaults, Workshop, compile_entry
 from tollkeeper.config.findings import Findings, Path, in_order
 from tollkeeper.config.keys import KeyCheck
@@ -29,7 +30,7 @@ DEFAULT_TIMEOUT = 600.0
 
 OWN_FIELDS = frozenset({
     "drop_params", "request_timeout", "timeout", "stream_timeout", "num_retries", "default_fallbacks", "model_group_alias", "master_key",
-    "litellm_key_header_name", "max_request_size_mb", *FALLBACKS,
+    "litellm_key_header_name", "max_request_size_mb", "providers", *FALLBACKS,
 })  # fmt: skip
 """Settings that have a field of their own in the snapshot; the others go to `Snapshot.settings`."""
 
@@ -66,6 +67,7 @@ def _compile(document: Document, env: Env, at: date | None) -> Snapshot:
         credentials=_credentials(_list(data, "credential_list", findings), findings),
         defaults=settings.defaults(),
         unsupported=keys.unsupported,
+        providers=providers_of(_mapping(data, "tollkeeper", Findings()).get("providers"), ("tollkeeper", "providers"), findings),
     )
     entries = list(_entries(_list(data, "model_list", findings), _list(written, "model_list", findings), shop))
     deployments = [compile_entry(entry.data, entry.written, entry.path, shop) for entry in entries]

@@ -10,13 +10,16 @@ import orjson
 
 from tollkeeper.catalog import prices as price_data
 from tollkeeper.catalog.profiles import quirks_for
-from tollkeeper.catalog.providers import Provider, base_url_for, dialect_for
+from tollkeeper.catalog.provider import Blank
+from tollkeeper.catalog.providers import PROVIDERS, Provider, base_url_for, dialect_for
+from tollkeeper.catalog.vertex import located
+from tollkeeper.config.auth import AuthReader
 from tollkeeper.config.findings import Findings, Path, did_you_mean
 from tollkeeper.config.litellm_keys import SECRET_KEYS, price_field
 from tollkeeper.config.pricing import priced
 from tollkeeper.config.references import References
 from tollkeeper.config.schema import MODES, Entry, Info, Params, check
-from tollkeeper.config.snapshot import Deployment, PriceBook, Prices, Secret
+from tollkeeper.config.snapshot import Deployment, PriceBook, Prices
 from tollkeeper.config.targets import Target, target_of
 from tollkeeper.money import usd_to_nano
 
@@ -43,6 +46,8 @@ class Workshop:
     credentials: Mapping[str, Mapping[str, Any]]
     defaults: Defaults
     unsupported: list[str]
+    providers: Mapping[str, Provider] = field(default_factory=lambda: PROVIDERS)
+    """The catalog and the rows of `tollkeeper.providers`."""
     ids: dict[str, Path] = field(default_factory=dict)
 
 
@@ -98,17 +103,20 @@ class _Builder:
         prices = self._prices(facts.prices)
         responses = target.responses or info.mode == "responses"
         base_url = self._base_url(target, responses=responses)
+        access = AuthReader(provider, params, (*self._path, "litellm_params"), self._shop.references, self._findings)
+        api_key = access.api_key()
         return Deployment(
             id=self._id(),
             group=self._group,
             provider=provider.name,
-            dialect=dialect_for(provider, base_url, responses=responses),
+            dialect=target.dialect or dialect_for(provider, base_url, responses=responses),
             model=model,
             base_url=base_url,
-            api_key=self._api_key(provider),
+            api_key=api_key,
+            auth=access.auth(self._region(target, needed=not params.api_key)),
             headers=self._headers(provider),
             body=self._body(),
-            quirks=tuple(sorted(quirks_for(provider.name, model))),
+            quirks=tuple(sorted(provider.quirks | quirks_for(provider.name, model))),
             timeout=params.timeout or defaults.timeout,
             stream_timeout=params.stream_timeout or defaults.stream_timeout,
             drop_params=defaults.drop_params if params.drop_params is None else params.drop_params,
@@ -121,6 +129,10 @@ class _Builder:
             max_budget=None if params.max_budget is None else usd_to_nano(params.max_budget),
             budget_duration=params.budget_duration,
             max_parallel_requests=params.max_parallel_requests,
+            tags=tuple(params.tags or ()),
+            cooldown_time=params.cooldown_time,
+            allowed_fails=params.allowed_fails,
+            allowed_fails_policy={str(kind): fails for kind, fails in (params.allowed_fails_policy or {}).items()},
             max_input_tokens=info.max_input_tokens or facts.max_input_tokens,
             max_output_tokens=info.max_output_tokens or info.max_tokens,
             prices=prices,
@@ -135,7 +147,7 @@ class _Builder:
         path = (*self._path, "litellm_params")
         quiet = Findings()
         mocked = self._params.mock_response is not None
-        target = target_of(self._params, path, quiet if mocked else self._findings)
+        target = target_of(self._params, path, quiet if mocked else self._findings, self._shop.providers)
         if target is None:
             return Target(SCRIPTED, self._params.model) if mocked else None
         return target if self._stars_agree(target) else None
@@ -153,6 +165,8 @@ class _Builder:
     def _base_url(self, target: Target, *, responses: bool) -> str:
         provider = target.provider
         given = self._params.api_base or self._params.base_url
+        if given is None and provider.name == "bedrock":
+            given = self._params.aws_bedrock_runtime_endpoint
         if given is None:
             given = next((value for name in provider.base_env if (value := self._shop.references.value_of(name))), None)
         if given and not given.startswith(("http://", "https://", "onprem://")):
@@ -163,42 +177,43 @@ class _Builder:
             named = f", or set {provider.base_env[0]}" if provider.base_env else ""
             here = (*self._path, "litellm_params", "api_base")
             self._findings.error(here, f"is missing, and {provider.name} has no address of its own", f"add api_base: https://…{named}")
-        return self._filled(provider, url)
+        return self._filled(target, url)
 
-    def _filled(self, provider: Provider, url: str) -> str:
-        """The address with the account or region that it names."""
-        for blank in provider.blanks:
-            if f"{{{blank.name}}}" not in url:
-                continue
-            given = (self._params.model_dump().get(blank.param) if blank.param else None) or next(
-                (value for name in blank.env if (value := self._shop.references.value_of(name))), None
-            )
-            if given is None and self._params.mock_response is None:
-                here = (*self._path, "litellm_params", blank.param or "api_base")
-                named = (f"add {blank.param}, or " if blank.param else "add api_base, or ") + f"set {blank.env[0]}"
-                self._findings.error(here, f"is missing: {provider.name}'s address needs the {blank.name}", named)
-            url = url.replace(f"{{{blank.name}}}", str(given))
-        return url
+    def _filled(self, target: Target, url: str) -> str:
+        """The address with the account, project or region that it names."""
+        for blank in target.provider.blanks:
+            if f"{{{blank.name}}}" in url:
+                url = url.replace(f"{{{blank.name}}}", self._place(target, blank))
+        return located(url) if target.provider.auth == "google" else url
 
-    def _api_key(self, provider: Provider) -> Secret | None:
-        here = (*self._path, "litellm_params", "api_key")
-        if self._params.api_key:
-            return self._shop.references.secret(self._params.api_key, here)
-        found = [name for name in provider.key_env if self._shop.references.value_of(name) is not None]
-        if not found and not (provider.key_required and provider.key_env):
-            return None
-        if self._params.api_base and provider.key_required and provider.base_url and not self._same_host(provider):
-            problem = f"api_base is not {provider.name}'s own address, and would be sent the key in {provider.key_env[0]}"
-            self._findings.warn((*self._path, "litellm_params"), problem, "give this deployment its own api_key")
-        return self._shop.references.variable((found or list(provider.key_env))[0], here)
+    def _region(self, target: Target, *, needed: bool) -> str:
+        """What a signature names, also where api_base has replaced the address; "" where nothing is signed."""
+        blank = next((blank for blank in target.provider.blanks if blank.name == "region"), None)
+        if blank is None or target.provider.auth != "sigv4":
+            return ""
+        return self._place(target, blank) if needed else self._said(target, blank) or ""
 
-    def _same_host(self, provider: Provider) -> bool:
-        return (self._params.api_base or "").split("/")[2:3] == provider.base_url.split("/")[2:3]
+    def _place(self, target: Target, blank: Blank) -> str:
+        """Added to the findings, once, if it is nowhere."""
+        if (given := self._said(target, blank)) is not None:
+            return given
+        here = (*self._path, "litellm_params", blank.param or "api_base")
+        problem = f"is missing: {target.provider.name}'s address needs the {blank.name}"
+        named = (f"add {blank.param}, or " if blank.param else "add api_base, or ") + f"set {blank.env[0]}"
+        if self._params.mock_response is None and not any(finding.path == here for finding in self._findings.errors):
+            self._findings.error(here, problem, named)
+        return ""
+
+    def _said(self, target: Target, blank: Blank) -> str | None:
+        given = self._params.model_dump().get(blank.param) if blank.param else None
+        named = target.region if blank.name == "region" else None
+        variable = next((value for name in blank.env if (value := self._shop.references.value_of(name))), None)
+        return given or named or variable or blank.default or None
 
     def _headers(self, provider: Provider) -> dict[str, str]:
         organization = {"openai-organization": self._params.organization} if self._params.organization and provider.name == "openai" else {}
         given = {**(self._params.headers or {}), **(self._params.extra_headers or {})}
-        return {**organization, **{name.lower(): value for name, value in given.items()}}
+        return {**provider.headers, **organization, **{name.lower(): value for name, value in given.items()}}
 
     def _body(self) -> dict[str, Any]:
         extra = {key: value for key, value in (self._params.model_extra or {}).items() if not price_field(key)}
@@ -249,5 +264,5 @@ class _Builder:
 
 
 def _unsecret(key: str, value: Any) -> Any:
-    literal = isinstance(value, str) and not value.startswith(("os.environ/", "secret:", "${"))
+    literal = isinstance(value, dict) or (isinstance(value, str) and not value.startswith(("os.environ/", "secret:", "${")))
     return "literal" if key in SECRET_KEYS and literal else value

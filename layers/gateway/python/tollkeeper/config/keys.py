@@ -60,7 +60,9 @@ class KeyCheck:
         return {key: value for key, value in data.items() if self._keep(section, key, value, (*path, key))}
 
     def _keep(self, section: str, key: str, value: Any, path: Path) -> bool:
-        if key in IMPLEMENTED[section] or (isinstance(value, str) and value in IMPLEMENTED_VALUES.get((section, key), ())):
+        if isinstance(value, list) and (values := IMPLEMENTED_VALUES.get((section, key))):
+            self.unsupported += [path_text((*path, index)) for index, item in enumerate(value) if str(item) not in values]
+        if key in IMPLEMENTED[section]:
             return True
         if section in {"litellm_params", "model_info"} and price_field(key):
             return True

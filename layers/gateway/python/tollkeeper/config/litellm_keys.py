@@ -19,8 +19,9 @@ are litellm_params (sent upstream) and model_info (free-form). In an open sectio
 """
 
 SECRET_KEYS = _words("""
-    api_key azure_ad_token client_secret azure_password azure_username aws_access_key_id aws_secret_access_key aws_session_token
-    aws_web_identity_token vertex_credentials valkey_password master_key database_url redis_password redis_url litellm_license password
+    api_key azure_ad_token tenant_id client_id client_secret azure_password azure_username aws_access_key_id aws_secret_access_key
+    aws_session_token aws_web_identity_token vertex_credentials valkey_password master_key database_url redis_password redis_url
+    litellm_license password
 """)
 """Credentials, wherever they stand: kept as references, never resolved at compile time, never shown."""
 
@@ -76,28 +77,34 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
     "litellm_params": _words("""
         model api_key api_base base_url custom_llm_provider litellm_credential_name organization rpm tpm weight order timeout
         stream_timeout mock_response drop_params additional_drop_params allowed_openai_params headers extra_headers extra_body base_model
-        max_budget budget_duration max_parallel_requests api_version aws_region_name
+        max_budget budget_duration max_parallel_requests api_version aws_region_name aws_access_key_id aws_secret_access_key
+        aws_session_token aws_role_name aws_session_name aws_external_id aws_sts_endpoint aws_bedrock_runtime_endpoint vertex_project
+        vertex_location vertex_credentials azure_ad_token azure_scope tenant_id client_id client_secret tags cooldown_time allowed_fails
+        allowed_fails_policy
     """),
     "model_info": _words("id mode base_model access_groups max_tokens max_input_tokens max_output_tokens"),
     "litellm_settings": _words("""
         drop_params request_timeout num_retries fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks
         max_budget budget_duration timezone budget_exceeded_status_code max_end_user_budget max_end_user_budget_duration
+        allowed_fails max_fallbacks
     """),
     "router_settings": _words("""
         num_retries timeout stream_timeout fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks model_group_alias
-        retry_policy model_group_retry_policy provider_budget_config
+        retry_policy model_group_retry_policy provider_budget_config routing_strategy routing_strategy_args routing_groups retry_after
+        max_fallbacks cooldown_time allowed_fails allowed_fails_policy disable_cooldowns enable_pre_call_checks enable_tag_filtering
+        tag_filtering_match_any optional_pre_call_checks
     """),
     "general_settings": _words("""
         master_key litellm_key_header_name max_request_size_mb apply_user_budget_to_team_keys fail_closed_rate_limit_enforcement
         user_header_name global_max_parallel_requests
     """),
-    "tollkeeper": _words("budgets"),
+    "tollkeeper": _words("budgets providers routing"),
 }
 
 IMPLEMENTED_VALUES: Mapping[tuple[str, str], frozenset[str]] = {
-    ("router_settings", "routing_strategy"): frozenset({"simple-shuffle"}),
+    ("router_settings", "optional_pre_call_checks"): frozenset({"enforce_model_rate_limits", "router_budget_limiting"}),
 }
-"""Keys of which some values are acted on; any other value is listed as unsupported."""
+"""Lists of which some entries are acted on; any other is listed as unsupported."""
 
 _ROUTER = _words("""
     routing_strategy routing_strategy_args routing_groups num_retries max_retries retry_after retry_policy model_group_retry_policy

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from tollkeeper.config.findings import Findings, Path, did_you_mean
+from tollkeeper.config.schema import RoutingGroup, check
 
 FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 FORM = "write `- model: [first, second]`"
@@ -32,6 +33,7 @@ def compile_routes(settings: Mapping[str, Mapping[str, Any]], groups: Iterable[s
     router = settings["router_settings"]
     aliases, hidden = _aliases(router.get("model_group_alias"), ("router_settings", "model_group_alias"), names, findings)
     names.aliases = aliases
+    _check_groups(router.get("routing_groups"), ("router_settings", "routing_groups"), names, findings)
     chains = {kind: _merged(kind, settings, names, findings) for kind in FALLBACKS}
     return Routes(aliases, hidden, chains, _default(settings, names, findings))
 
@@ -47,6 +49,27 @@ class _Names:
 
     def unknown(self, name: str) -> tuple[str, str]:
         return f"there is no model {name}", did_you_mean(name, (*self.groups, *self.aliases), "add it to model_list")
+
+
+def _check_groups(written: Any, path: Path, names: _Names, findings: Findings) -> None:
+    """routing_groups: each model in one of them at most, since it can have one strategy."""
+    if written is not None and not isinstance(written, list):
+        findings.error(path, "must be a list", "write `- {group_name: name, models: [a, b], routing_strategy: least-busy}`")
+        return
+    seen: dict[str, int] = {}
+    for index, row in enumerate(written or ()):
+        checked = check(RoutingGroup, row, (*path, index), findings)
+        if checked is None:
+            continue
+        if checked.model_priorities is not None:
+            findings.warn((*path, index, "model_priorities"), "does nothing here", "give the deployments an `order`")
+        for place, model in enumerate(checked.models):
+            here = (*path, index, "models", place)
+            if model not in names.groups:
+                findings.error(here, *names.unknown(model))
+            elif model in seen:
+                findings.error(here, f"{model} is in routing_groups[{seen[model]}] too", "keep it in one")
+            seen.setdefault(model, index)
 
 
 def _aliases(written: Any, path: Path, names: _Names, findings: Findings) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -38,6 +38,21 @@ Dollars = Annotated[float, BeforeValidator(_not_boolean), Field(ge=0, le=10**12)
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
 
+RetryClass = Literal[
+    "BadRequestErrorRetries", "AuthenticationErrorRetries", "TimeoutErrorRetries", "RateLimitErrorRetries",
+    "ContentPolicyViolationErrorRetries", "InternalServerErrorRetries", "ServiceUnavailableErrorRetries", "NotFoundErrorRetries",
+    "DefaultRetries",
+]  # fmt: skip
+FailClass = Literal[
+    "BadRequestErrorAllowedFails", "AuthenticationErrorAllowedFails", "TimeoutErrorAllowedFails", "RateLimitErrorAllowedFails",
+    "ContentPolicyViolationErrorAllowedFails", "InternalServerErrorAllowedFails", "ServiceUnavailableErrorAllowedFails",
+    "BadGatewayErrorAllowedFails", "NotFoundErrorAllowedFails",
+]  # fmt: skip
+RoutingStrategy = Literal[
+    "simple-shuffle", "least-busy", "latency-based-routing", "cost-based-routing", "usage-based-routing", "usage-based-routing-v2",
+    "provider-budget-routing", "round_robin", "round-robin",
+]  # fmt: skip
+
 
 class Section(BaseModel):
     """Keys without a field here ride along untyped (`model_extra`)."""
@@ -54,6 +69,22 @@ class Params(Section):
     base_url: str | None = None
     api_version: Text | None = None
     aws_region_name: Text | None = None
+    aws_access_key_id: Text | None = None
+    aws_secret_access_key: Text | None = None
+    aws_session_token: Text | None = None
+    aws_role_name: Text | None = None
+    aws_session_name: Text | None = None
+    aws_external_id: Text | None = None
+    aws_sts_endpoint: Text | None = None
+    aws_bedrock_runtime_endpoint: Text | None = None
+    vertex_project: Name | None = None
+    vertex_location: Text | None = None
+    vertex_credentials: Text | dict[str, Any] | None = None
+    azure_ad_token: Text | None = None
+    azure_scope: Text | None = None
+    tenant_id: Text | None = None
+    client_id: Text | None = None
+    client_secret: Text | None = None
     custom_llm_provider: str | None = None
     litellm_credential_name: str | None = None
     organization: str | None = None
@@ -74,6 +105,10 @@ class Params(Section):
     max_budget: Dollars | None = None
     budget_duration: Text | None = None
     max_parallel_requests: Count | None = None
+    tags: list[Text] | None = None
+    cooldown_time: Number | None = None
+    allowed_fails: Count | None = None
+    allowed_fails_policy: dict[FailClass, Count] | None = None
 
 
 class Info(Section):
@@ -116,6 +151,8 @@ class LiteLLMSettings(Section):
     budget_exceeded_status_code: Literal[400, 402, 422, 429] | None = None
     max_end_user_budget: Dollars | None = None
     max_end_user_budget_duration: Text | None = None
+    allowed_fails: Count | None = None
+    max_fallbacks: Count | None = None
 
 
 class ProviderBudget(Section):
@@ -125,13 +162,43 @@ class ProviderBudget(Section):
     time_period: Text
 
 
+class StrategyArgs(Section):
+    """routing_strategy_args; `lowest_latency_buffer` is a share (0.5: half as slow again is as good)."""
+
+    lowest_latency_buffer: Number | None = None
+
+
+class RoutingGroup(BaseModel):
+    """One of routing_groups: models with a strategy of their own."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    group_name: Name
+    models: list[Text]
+    routing_strategy: RoutingStrategy
+    routing_strategy_args: StrategyArgs | None = None
+    model_priorities: Any = None
+
+
 class RouterSettings(Section):
     num_retries: Count | None = None
     timeout: Seconds | None = None
     stream_timeout: Seconds | None = None
-    retry_policy: dict[str, Count] | None = None
-    model_group_retry_policy: dict[str, dict[str, Count]] | None = None
+    retry_policy: dict[RetryClass, Count] | None = None
+    model_group_retry_policy: dict[str, dict[RetryClass, Count]] | None = None
     provider_budget_config: dict[str, ProviderBudget] | None = None
+    routing_strategy: RoutingStrategy | None = None
+    routing_strategy_args: StrategyArgs | None = None
+    retry_after: Number | None = None
+    max_fallbacks: Count | None = None
+    cooldown_time: Number | None = None
+    allowed_fails: Count | None = None
+    allowed_fails_policy: dict[FailClass, Count] | None = None
+    disable_cooldowns: bool | None = None
+    enable_pre_call_checks: bool | None = None
+    enable_tag_filtering: bool | None = None
+    tag_filtering_match_any: bool | None = None
+    optional_pre_call_checks: list[Text] | None = None
 
 
 class BudgetSettings(BaseModel):
@@ -147,8 +214,19 @@ class BudgetSettings(BaseModel):
     min_output_tokens: int | None = Field(default=None, ge=1, le=100_000)
 
 
+class RoutingSettings(BaseModel):
+    """`tollkeeper.routing`. `all_open`: what to do when every deployment of a group rests and no fallback is left: try one that only had
+    transient faults, or refuse as LiteLLM does.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    all_open: Literal["bypass", "refuse"] | None = None
+
+
 class TollkeeperSettings(Section):
     budgets: BudgetSettings | None = None
+    routing: RoutingSettings | None = None
 
 
 class GeneralSettings(Section):

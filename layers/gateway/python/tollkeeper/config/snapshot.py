@@ -118,6 +118,10 @@ class Deployment:
     """Nano-dollars that may be spent on this deployment per `budget_duration`."""
     budget_duration: str | None = None
     max_parallel_requests: int | None = None
+    tags: tuple[str, ...] = ()
+    cooldown_time: float | None = None
+    allowed_fails: int | None = None
+    allowed_fails_policy: dict[str, int] = field(default_factory=dict)
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
     prices: Prices | None = None
@@ -185,7 +189,7 @@ def _snapshot(raw: dict[str, Any]) -> Snapshot:
 
 
 def _deployment(row: dict[str, Any]) -> Deployment:
-    tuples = ("quirks", "additional_drop_params", "allowed_openai_params", "access_groups")
+    tuples = ("quirks", "additional_drop_params", "allowed_openai_params", "access_groups", "tags")
     book = row.get("wildcard_prices") or {"patterns": ()}
     return Deployment(
         **{

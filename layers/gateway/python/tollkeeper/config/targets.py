@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tollkeeper.catalog.azure import deployment_name
+from tollkeeper.catalog.bedrock import bedrock_name, invoked
 from tollkeeper.catalog.providers import PROVIDERS, Provider
 from tollkeeper.config.findings import Findings, Path, did_you_mean
 from tollkeeper.config.litellm_keys import LITELLM_PROVIDERS
@@ -24,44 +25,51 @@ RESPONSES = "responses/"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`responses` says that the Responses API was asked for (`openai/responses/gpt-5`)."""
+    """`responses` says that the Responses API was asked for (`openai/responses/gpt-5`); `dialect` and `region` are what the name itself
+    says of them (`bedrock/invoke/…`, an ARN).
+    """
 
     provider: Provider
     model: str
     responses: bool = False
+    dialect: str = ""
+    region: str = ""
 
 
-def target_of(params: Params, path: Path, findings: Findings) -> Target | None:
+def target_of(params: Params, path: Path, findings: Findings, providers: Mapping[str, Provider] = PROVIDERS) -> Target | None:
     """None after a finding. `custom_llm_provider` wins over the prefix, and is taken off the name when it is also there."""
     here = (*path, "model")
-    name, model = _provider_name(params)
+    name, model = _provider_name(params, providers)
     if params.custom_llm_provider:
         here = (*path, "custom_llm_provider")
-    provider = PROVIDERS.get(name)
+    provider = providers.get(name)
     if provider is None:
-        findings.error(here, *_unknown(name, params))
+        findings.error(here, *_unknown(name, params, providers))
         return None
     if not model:
         findings.error((*path, "model"), "names a provider but no model", f"write {name}/<model>")
         return None
+    if name == "bedrock":
+        named = bedrock_name(model)
+        return Target(provider, named.model, dialect="bedrock_invoke" if invoked(named) else "", region=named.region)
     bare = model.removeprefix(RESPONSES)
     return Target(provider, deployment_name(bare) if name == "azure" else bare, model.startswith(RESPONSES))
 
 
-def _provider_name(params: Params) -> tuple[str, str]:
+def _provider_name(params: Params, providers: Mapping[str, Provider]) -> tuple[str, str]:
     if given := params.custom_llm_provider:
         return given, params.model.removeprefix(f"{given}/")
     prefix, slash, rest = params.model.partition("/")
-    if slash and (prefix in PROVIDERS or prefix in LITELLM_PROVIDERS):
+    if slash and (prefix in providers or prefix in LITELLM_PROVIDERS):
         return prefix, rest
     inferred = next((name for name, pattern in BARE_NAMES.items() if pattern.match(params.model)), None)
     return (inferred, params.model) if inferred else (prefix, rest)
 
 
-def _unknown(name: str, params: Params) -> tuple[str, str]:
+def _unknown(name: str, params: Params, providers: Mapping[str, Provider]) -> tuple[str, str]:
     if name in LITELLM_PROVIDERS:
         return f"the provider {name} is not supported yet", "remove this deployment, or reach it through an OpenAI-compatible api_base"
     if not params.custom_llm_provider and "/" not in params.model:
         return "does not say which provider serves it", f"write <provider>/{name}, as in openai/{name}"
     fallback = "write a provider first, as in openai/<model>" + (", for an OpenAI-compatible api_base" if params.api_base else "")
-    return f"there is no provider {name}", did_you_mean(name, PROVIDERS, fallback)
+    return f"there is no provider {name}", did_you_mean(name, providers, fallback)

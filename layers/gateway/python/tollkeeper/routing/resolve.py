@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 
 from tollkeeper.catalog.profiles import quirks_for
 from tollkeeper.config.snapshot import Deployment, Snapshot
+from tollkeeper.routing.policy import DEFAULT, GroupPolicy, Policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,7 @@ class ModelGroup:
 
     name: str
     deployments: tuple[Deployment, ...]
+    policy: GroupPolicy = DEFAULT
 
     @property
     def access_groups(self) -> frozenset[str]:
@@ -25,13 +27,14 @@ class Groups:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self._policies = policies = Policies(snapshot)
         by_name: dict[str, list[Deployment]] = {}
         for deployment in snapshot.deployments:
             by_name.setdefault(deployment.group, []).append(deployment)
-        self._exact = {name: ModelGroup(name, tuple(rows)) for name, rows in by_name.items() if "*" not in name}
+        self._exact = {name: ModelGroup(name, tuple(rows), policies.of(name)) for name, rows in by_name.items() if "*" not in name}
         wildcards = ((name, tuple(rows)) for name, rows in by_name.items() if "*" in name)
         self._wildcards = sorted(wildcards, key=lambda row: len(row[0]), reverse=True)
-        self._by_id = {deployment.id: ModelGroup(deployment.group, (deployment,)) for deployment in snapshot.deployments}
+        self._by_id = {row.id: ModelGroup(row.group, (row,), policies.of(row.group)) for row in snapshot.deployments}
 
     def listed(self) -> dict[str, frozenset[str]]:
         """Every name a client can be shown, with its access groups. Patterns are left out: they are not callable as they stand."""
@@ -48,7 +51,7 @@ class Groups:
     def _match(self, name: str) -> ModelGroup | None:
         for pattern, rows in self._wildcards:
             if fnmatchcase(name, pattern):
-                return ModelGroup(name, tuple(_filled_in(row, pattern, name) for row in rows))
+                return ModelGroup(name, tuple(_filled_in(row, pattern, name) for row in rows), self._policies.of(pattern))
         return None
 
 
@@ -58,4 +61,4 @@ def _filled_in(row: Deployment, pattern: str, name: str) -> Deployment:
     matched = name[len(prefix) :]
     model = row.model.replace("*", matched, 1) if "*" in row.model else row.model
     prices = row.prices or row.wildcard_prices.get(model)
-    return replace(row, model=model, prices=prices, quirks=tuple(quirks_for(row.provider, model)))
+    return replace(row, model=model, prices=prices, quirks=tuple(sorted({*row.quirks, *quirks_for(row.provider, model)})))
