@@ -26,7 +26,7 @@ DIALECTS = {
     "openai.chat": "openai_chat",
     "openai.responses": "openai_responses",
     "anthropic.messages": "anthropic_messages",
-    "anthropic.messages(vertex)": "anthropic_messages",
+    "anthropic.messages(vertex)": "vertex_anthropic",
     "gemini": "gemini_generate",
     "bedrock.converse": "bedrock_converse",
     "bedrock.invoke/anthropic": "bedrock_invoke",

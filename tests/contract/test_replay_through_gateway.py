@@ -61,7 +61,12 @@ def upstream() -> Iterator[Upstream]:
 @pytest.fixture(scope="module")
 def gateway(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     rows = [
-        model(f"m{number}", f"{_prefix(row.values[0])}/{row.values[0].model or 'unknown'}", f"{upstream.url}/case/{number}/v1")
+        model(
+            f"m{number}",
+            f"{_prefix(row.values[0])}/{row.values[0].model or 'unknown'}",
+            f"{upstream.url}/case/{number}/v1",
+            model_info={"mode": "chat"},
+        )
         for number, row in enumerate(ALL)
     ]
     config = config_of(*rows, router_settings={"num_retries": 0}, litellm_settings={"drop_params": True})

@@ -77,3 +77,17 @@ async def test_the_providers_error_keeps_its_code_and_its_retry_after() -> None:
     answer = await wired.chat()
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "12")
     assert answer.json()["error"]["code"] == "rate_limit_exceeded"
+
+
+async def test_ai_studio_is_asked_with_googles_header_and_streams() -> None:
+    said = {"candidates": [{"content": {"role": "model", "parts": [{"text": "Hello"}]}, "finishReason": "STOP"}], "responseId": "r1"}
+    event = b"data: " + orjson.dumps(said) + b"\r\n\r\n"
+    row = {"model_name": "fast", "litellm_params": {"model": "gemini/gemini-2.5-flash"}}
+    wired = await wire(lambda _: Said(pieces=[event[:9], event[9:]]), row, env={"GEMINI_API_KEY": "g-key"})
+    answer = await wired.chat(stream=True)
+    assert '"content":"Hello"' in answer.text
+    assert answer.text.rstrip().endswith("[DONE]")
+    (sent,) = wired.transport.sent
+    assert sent.url == "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
+    assert (sent.headers or {})["x-goog-api-key"] == "g-key"
+    assert "authorization" not in (sent.headers or {})

@@ -3,8 +3,11 @@ address names an account.
 """
 
 from tollkeeper.catalog.provider import Blank, Provider
+from tollkeeper.catalog.vertex import VERTEX_BASE
 
 _REGION = Blank("region", "aws_region_name", ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"))
+_PROJECT = Blank("project", "vertex_project", ("VERTEXAI_PROJECT", "VERTEX_PROJECT", "GOOGLE_CLOUD_PROJECT"))
+_LOCATION = Blank("location", "vertex_location", ("VERTEXAI_LOCATION", "VERTEX_LOCATION", "GOOGLE_CLOUD_LOCATION"), "us-central1")
 _AZURE = "https://learn.microsoft.com/azure/ai-foundry/openai/reference"
 _COHERE = "https://docs.cohere.com/reference/chat"
 
@@ -35,13 +38,13 @@ CLOUDS = (
     # Their addresses are made in azure.py
     Provider(
         "azure",
-        auth="api-key",
+        auth="entra",
         key_env=("AZURE_API_KEY", "AZURE_OPENAI_API_KEY"),
         base_env=("AZURE_API_BASE",),
         version_env="AZURE_API_VERSION",
         link=_AZURE,
     ),
-    Provider("azure_ai", auth="api-key", key_env=("AZURE_AI_API_KEY",), base_env=("AZURE_AI_API_BASE",), link=_AZURE),
+    Provider("azure_ai", auth="entra", key_env=("AZURE_AI_API_KEY",), base_env=("AZURE_AI_API_BASE",), link=_AZURE),
     Provider(
         "gemini",
         "https://generativelanguage.googleapis.com/v1beta",
@@ -51,19 +54,46 @@ CLOUDS = (
         base_env=("GEMINI_API_BASE",),
         link="https://ai.google.dev/api/generate-content",
     ),
-    # With a Bedrock API key (https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html)
+    # Their addresses are made in vertex.py, one for each family of models.
+    *(
+        Provider(
+            name,
+            VERTEX_BASE,
+            dialect="gemini_generate",
+            auth="google",
+            key_env=("GOOGLE_APPLICATION_CREDENTIALS",),
+            blanks=(_PROJECT, _LOCATION),
+            link="https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",
+        )
+        for name in ("vertex_ai", "vertex_ai_beta")
+    ),
     Provider(
         "bedrock",
         "https://bedrock-runtime.{region}.amazonaws.com",
         dialect="bedrock_converse",
+        auth="sigv4",
+        service="bedrock",
         key_env=("AWS_BEARER_TOKEN_BEDROCK",),
         base_env=("AWS_BEDROCK_RUNTIME_ENDPOINT",),
         blanks=(_REGION,),
         link="https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference.html",
     ),
+    # Endpoints with a Messages API; {model} is the endpoint's name.
+    Provider(
+        "sagemaker_chat",
+        "https://runtime.sagemaker.{region}.amazonaws.com",
+        dialect="sagemaker_chat",
+        auth="sigv4",
+        service="sagemaker",
+        key_env=("AWS_ACCESS_KEY_ID",),
+        blanks=(_REGION,),
+        link="https://docs.aws.amazon.com/sagemaker/latest/dg/realtime-endpoints-test-endpoints.html",
+    ),
     Provider(
         "bedrock_mantle",
         "https://bedrock-mantle.{region}.api.aws/v1",
+        auth="sigv4",
+        service="bedrock-mantle",
         key_env=("AWS_BEARER_TOKEN_BEDROCK",),
         base_env=("BEDROCK_MANTLE_API_BASE",),
         blanks=(_REGION,),
@@ -87,9 +117,19 @@ CLOUDS = (
     ),
     Provider(
         "databricks",
+        auth="databricks",
         key_env=("DATABRICKS_API_KEY", "DATABRICKS_TOKEN"),
         base_env=("DATABRICKS_API_BASE",),
         link="https://docs.databricks.com/aws/en/machine-learning/model-serving/score-foundation-models",
+    ),
+    Provider(
+        "watsonx",
+        dialect="watsonx_chat",
+        auth="ibm_iam",
+        key_env=("WATSONX_APIKEY", "WATSONX_API_KEY", "WX_API_KEY"),
+        base_env=("WATSONX_API_BASE", "WATSONX_URL", "WX_URL", "WML_URL"),
+        link="https://cloud.ibm.com/apidocs/watsonx-ai#text-chat",
+        quirks=frozenset({"max_tokens"}),
     ),
     Provider(
         "snowflake",

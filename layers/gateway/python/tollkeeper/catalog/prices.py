@@ -30,6 +30,7 @@ SOURCES: Mapping[str, str] = {
     "bedrock": "aws",
     "bedrock_mantle": "aws",
     "vertex_ai": "google",
+    "vertex_ai_beta": "google",
     "gemini": "google",
     "mistral": "mistral",
     "codestral": "mistral",

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from tollkeeper.catalog.providers import PROVIDERS
 
 _OPENAI = frozenset({"openai", "azure", "azure_ai"})
-_CLAUDE = frozenset({"anthropic", "azure_ai", "bedrock", "vertex_ai"})
+_VERTEX = frozenset({"vertex_ai", "vertex_ai_beta"})
+_CLAUDE = frozenset({"anthropic", "azure_ai", "bedrock"}) | _VERTEX
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,13 @@ PROFILES = (
         "json_schema_by_tool",
         "Structured outputs exist from Claude Opus 4.1 and the 4.5 models on.",
         "https://docs.claude.com/en/docs/build-with-claude/structured-outputs",
+    ),
+    _profile(
+        _VERTEX,
+        r"^(?:open-)?(?:mi[sx]tral|ministral|codestral)",
+        "max_tokens developer_to_system no_stream_options",
+        "Mistral's own API, whose strict schema refuses what it does not know.",
+        "https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/mistral",
     ),
 )
 

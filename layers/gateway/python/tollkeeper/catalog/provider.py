@@ -6,27 +6,21 @@ provider's own page.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
-Auth = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "none"]
-
-AUTH_HEADERS: Mapping[str, tuple[str, str]] = {
-    "bearer": ("authorization", "Bearer "),
-    "x-api-key": ("x-api-key", ""),
-    "api-key": ("api-key", ""),
-    "x-goog-api-key": ("x-goog-api-key", ""),
-}
-"""How a credential is sent → (header in lower case, what stands before the value)."""
+from tollkeeper.catalog.auth import Auth
 
 
 @dataclass(frozen=True, slots=True)
 class Blank:
-    """A place in `base_url`, `{name}`, that a deployment fills in: from a litellm_param, or the first environment variable that is set."""
+    """A place in `base_url`, `{name}`, that a deployment fills in: from a litellm_param, the first environment variable that is set, or
+    the default.
+    """
 
     name: str
     param: str | None
     env: tuple[str, ...]
+    default: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +43,12 @@ class Provider:
     blanks: tuple[Blank, ...] = ()
     version_env: str = ""
     """Environment variable that stands in for `api_version`."""
+    service: str = ""
+    """What a SigV4 signature calls the service."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with every request, names in lower case."""
+    key_header: tuple[str, str] | None = None
+    """(header, what stands before the key) where `auth` is `header`."""
     link: str = ""
 
 

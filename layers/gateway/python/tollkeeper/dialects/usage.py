@@ -23,6 +23,8 @@ class Usage:
     audio_input: int = 0
     audio_output: int = 0
     cost_usd: float | None = None
+    requests: int = 1
+    """What a price per call is charged for: one, or the searches of a rerank."""
 
 
 def usage_from_hub(usage: dict[str, Any]) -> Usage:
@@ -53,6 +55,7 @@ def usage_from_hub(usage: dict[str, Any]) -> Usage:
         audio_input=audio,
         audio_output=_count(completion_details.get("audio_tokens")),
         cost_usd=_stated_cost(usage),
+        requests=_count(usage.get("search_units")) or 1,
     )
 
 

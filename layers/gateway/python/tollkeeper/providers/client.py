@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tollkeeper.catalog.providers import auth_headers
 from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Deployment
 from tollkeeper.dialects import registry
 from tollkeeper.dialects.base import ChatDialect, Chunk, Json, StreamDecoder, StreamFailed, Target, WireRequest
-from tollkeeper.errors import UpstreamAuthFailed, UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
+from tollkeeper.errors import TollkeeperError, UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
 from tollkeeper.providers import scripted
 from tollkeeper.providers.credentials import Credentials
 from tollkeeper.providers.patience import Patience
+from tollkeeper.providers.signers import MachineKeys, Signers
+from tollkeeper.providers.target import target_for
 from tollkeeper.providers.transport import NeverSent, OutboundRequest, Response, Timeouts, Transport, read_all
 
 MAX_ERROR_BYTES = 2**20
@@ -20,50 +21,54 @@ MAX_ERROR_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A buffered answer in the hub, and the provider's response headers (lower case)."""
+    """A buffered answer in the hub or the native dialect's words, and the provider's response headers (lower case)."""
 
     body: Json
     headers: Mapping[str, str]
 
 
 class ProviderClient:
-    """Shared by all requests; holds no state but the transport's pool and the credentials' cache."""
+    """Shared by all requests; holds no state but the transport's pool, the credentials' cache and the signers' tokens."""
 
-    def __init__(self, transport: Transport, credentials: Credentials, clock: Clock) -> None:
+    def __init__(
+        self, transport: Transport, credentials: Credentials, clock: Clock, *, machine: MachineKeys | None = None, region: str = ""
+    ) -> None:
+        """`machine` and `region` are this machine's own AWS identity, for deployments that are given no keys."""
         self._transport = transport
-        self._credentials = credentials
+        self._signers = Signers(transport, credentials, clock, machine=machine, region=region)
         self._clock = clock
         self._scripted = scripted.ScriptedTransport(clock)
 
-    async def complete(self, deployment: Deployment, alias: str, request: Json, patience: Patience) -> Completed:
-        """Raises UpstreamError of any kind, or BadRequest from the dialect's encoder."""
-        dialect, target = self._speak(deployment, alias, request)
+    @staticmethod
+    def is_scripted(deployment: Deployment, request: Json) -> bool:
+        """Whether a script answers in the provider's place; scripts are chats."""
+        return scripted.script_for(deployment, request) is not None
+
+    async def complete(
+        self, deployment: Deployment, alias: str, request: Json, patience: Patience, native: ChatDialect | None = None
+    ) -> Completed:
+        """`native`: the dialect to speak in place of the deployment's own, if the request is in its words.
+
+        Raises UpstreamError of any kind, or BadRequest from the dialect's encoder.
+        """
+        dialect, target = self._speak(deployment, alias, request, native)
         response = await self._send(deployment, dialect, target, request, patience)
         body = await read_all(response)
         return Completed(dialect.decode(body, target), response.headers)
 
-    async def stream(self, deployment: Deployment, alias: str, request: Json, patience: Patience) -> "UpstreamStream":
-        """Returns once the provider answered 2xx; raises as `complete` does."""
-        dialect, target = self._speak(deployment, alias, request)
+    async def stream(
+        self, deployment: Deployment, alias: str, request: Json, patience: Patience, native: ChatDialect | None = None
+    ) -> "UpstreamStream":
+        """Returns once the provider answered 2xx; takes and raises what `complete` does."""
+        dialect, target = self._speak(deployment, alias, request, native)
         response = await self._send(deployment, dialect, target, request, patience)
         return UpstreamStream(response, dialect.stream_decoder(target))
 
-    def _speak(self, deployment: Deployment, alias: str, request: Json) -> tuple[ChatDialect, Target]:
-        mocked = scripted.script_for(deployment, request) is not None
-        dialect = registry.get("openai_chat" if mocked else deployment.dialect)
-        return dialect, Target(
-            model=deployment.model,
-            base_url=scripted.BASE_URL if mocked else deployment.base_url,
-            alias=alias,
-            provider=deployment.provider,
-            quirks=frozenset() if mocked else frozenset(deployment.quirks),
-            drop_params=deployment.drop_params,
-            drop=frozenset(deployment.additional_drop_params),
-            allow=frozenset(deployment.allowed_openai_params),
-            max_output_tokens=deployment.max_output_tokens,
-            extra_body=deployment.body,
-            created=int(self._clock.now()),
-        )
+    def _speak(self, deployment: Deployment, alias: str, request: Json, native: ChatDialect | None) -> tuple[ChatDialect, Target]:
+        mocked = self.is_scripted(deployment, request)
+        dialect = native or registry.get("openai_chat" if mocked else deployment.dialect)
+        target = target_for(deployment, alias, int(self._clock.now()))
+        return dialect, replace(target, base_url=scripted.BASE_URL, quirks=frozenset()) if mocked else target
 
     async def _send(self, deployment: Deployment, dialect: ChatDialect, target: Target, request: Json, patience: Patience) -> Response:
         wire = dialect.encode(request, target)
@@ -71,40 +76,29 @@ class ProviderClient:
             script = scripted.script_for(deployment, request)
             response: Response = await self._scripted.answer(script, request, patience.first_byte)
         else:
-            response = await self._send_signed(deployment, wire, patience, fresh=False)
-            if response.status in {401, 403} and deployment.api_key is not None and deployment.api_key.source != "literal":
-                response = await self._retry_with_fresh_credential(deployment, wire, patience, response)
+            response = await self._send_signed(deployment, wire, patience)
+            if response.status in {401, 403} and await self._renewed(deployment):
+                await response.aclose()
+                response = await self._send_signed(deployment, wire, patience)
         if response.status < 300:
             return response
         body = await read_all(response, MAX_ERROR_BYTES)
         raise _named(dialect.decode_error(response.status, response.headers, body, target), deployment)
 
-    async def _retry_with_fresh_credential(
-        self, deployment: Deployment, wire: WireRequest, patience: Patience, refused: Response
-    ) -> Response:
-        """One more try if the secret has been rotated since we read it; otherwise the refusal stands."""
-        assert deployment.api_key is not None
-        before = await self._credentials.resolve(deployment.api_key)
-        if await self._credentials.resolve(deployment.api_key, fresh=True) == before:
-            return refused
-        await refused.aclose()
-        return await self._send_signed(deployment, wire, patience, fresh=False)
-
-    async def _send_signed(self, deployment: Deployment, wire: WireRequest, patience: Patience, *, fresh: bool) -> Response:
-        headers = {"content-type": "application/json", **wire.headers}
-        if deployment.api_key is not None:
-            value = await self._credentials.resolve(deployment.api_key, fresh=fresh)
-            if value is None:
-                raise UpstreamAuthFailed(
-                    f"No credential for provider {deployment.provider}: {deployment.api_key.value} is not set."
-                    if deployment.api_key.source == "env"
-                    else f"No credential for provider {deployment.provider}."
-                )
-            headers.update(auth_headers(deployment.provider, value))
-        headers.update(deployment.headers)
-        timeouts = Timeouts(first_byte=patience.first_byte, read=patience.whole)
+    async def _renewed(self, deployment: Deployment) -> bool:
+        """Whether one more try makes sense: the secret has been rotated, or the token replaced. Otherwise the refusal stands."""
         try:
-            return await self._transport.send(OutboundRequest(wire.url, wire.body, headers, wire.method, timeouts))
+            return await self._signers.renewed(deployment)
+        except TollkeeperError:
+            return False
+
+    async def _send_signed(self, deployment: Deployment, wire: WireRequest, patience: Patience) -> Response:
+        plain = {"content-type": "application/json", **wire.headers, **deployment.headers}
+        timeouts = Timeouts(first_byte=patience.first_byte, read=patience.whole)
+        request = OutboundRequest(wire.url, wire.body, plain, wire.method, timeouts)
+        try:
+            signed = await self._signers.headers_for(deployment, request)
+            return await self._transport.send(replace(request, headers={**plain, **signed, **deployment.headers}))
         except UpstreamError as error:
             raise _named(error, deployment)
 

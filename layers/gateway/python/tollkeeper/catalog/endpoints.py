@@ -1,0 +1,67 @@
+"""The LLM endpoints, as rows: what a call is named in the ledger, and which deployments can serve it.
+
+A deployment serves an endpoint natively, in the endpoint's own words (dialects/native.py says which dialects do), or, where the row says
+`bridged`, through a chat completion. Call types are LiteLLM's (https://docs.litellm.ai/docs/proxy/logging_spec).
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tollkeeper.catalog.providers import PROVIDERS
+from tollkeeper.config.snapshot import Deployment
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """`modes` are those of `model_info.mode`, none meaning any; `output` False: the answer has no tokens that are paid for."""
+
+    name: str
+    route: str
+    call_type: str
+    modes: frozenset[str]
+    bridged: bool = False
+    output: bool = True
+
+
+_CHATS = frozenset({"chat", "responses"})
+
+CHAT = Endpoint("chat", "/v1/chat/completions", "acompletion", _CHATS, bridged=True)
+MESSAGES = Endpoint("messages", "/v1/messages", "anthropic_messages", _CHATS, bridged=True)
+RESPONSES = Endpoint("responses", "/v1/responses", "aresponses", _CHATS, bridged=True)
+COMPLETIONS = Endpoint("completions", "/v1/completions", "atext_completion", _CHATS | {"completion"}, bridged=True)
+EMBEDDINGS = Endpoint("embeddings", "/v1/embeddings", "aembedding", frozenset({"embedding"}), output=False)
+MODERATIONS = Endpoint("moderations", "/v1/moderations", "amoderation", frozenset({"moderation"}), output=False)
+RERANK = Endpoint("rerank", "/v1/rerank", "arerank", frozenset({"rerank"}), output=False)
+ENDPOINTS = (CHAT, MESSAGES, RESPONSES, COMPLETIONS, EMBEDDINGS, MODERATIONS, RERANK)
+
+_MODES = (
+    ("moderation", r"moderation"),
+    ("rerank", r"rerank"),
+    ("embedding", r"embed|(?:^|/)(?:bge|e5|gte|voyage|all-minilm|jina-clip)-"),
+    ("completion", r"gpt-3\.5-turbo-instruct|(?:^|/)(?:davinci|babbage)-002"),
+    ("audio_transcription", r"whisper|-transcribe"),
+    ("audio_speech", r"(?:^|[/-])tts(?:-|$)"),
+    ("image_generation", r"dall-e|gpt-image|(?:^|/)imagen|stable-diffusion|(?:^|/)flux"),
+)
+"""What a name says of a model whose `model_info.mode` nobody wrote; any other is a chat model."""
+
+
+def mode_of(deployment: Deployment) -> str:
+    return deployment.mode if deployment.info.get("mode") else _mode_by_name(deployment.model)
+
+
+@lru_cache(maxsize=1024)
+def _mode_by_name(model: str) -> str:
+    name = model.lower()
+    return next((mode for mode, pattern in _MODES if re.search(pattern, name)), "chat")
+
+
+def speaks_responses(deployment: Deployment) -> bool:
+    """A provider that has the Responses API beside its chat API, at its own address: anything may stand behind another one."""
+    row = PROVIDERS.get(deployment.provider)
+    return deployment.provider in _RESPONSES_TOO and row is not None and deployment.base_url == row.base_url
+
+
+_RESPONSES_TOO = frozenset({"openai", "xai"})
+"""https://platform.openai.com/docs/api-reference/responses https://docs.x.ai/docs/guides/chat"""

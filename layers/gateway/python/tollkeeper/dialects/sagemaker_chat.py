@@ -1,0 +1,85 @@
+"""SageMaker endpoints whose container speaks OpenAI's chat format (the Messages API of TGI, DJL and vLLM images).
+
+The body goes to `/endpoints/{name}/invocations` as it is; a stream is an AWS event stream whose `PayloadPart`s are, in any split, the
+container's own server-sent events.
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpointWithResponseStream.html
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from tollkeeper.dialects.base import Chunk, Json, StreamFailed, Target, WireRequest
+from tollkeeper.dialects.bedrock_errors import error_from_bedrock, error_from_frame
+from tollkeeper.dialects.error_bodies import error_from_response
+from tollkeeper.dialects.eventstream import EventStream
+from tollkeeper.dialects.openai_chat import OpenAIChat, chat_body
+from tollkeeper.dialects.openai_stream import OpenAIStreamDecoder
+from tollkeeper.errors import UpstreamError
+
+
+class SageMakerChat(OpenAIChat):
+    """See base.ChatDialect."""
+
+    name = "sagemaker_chat"
+
+    def encode(self, request: Json, target: Target) -> WireRequest:
+        """Raises UnsupportedParams."""
+        body = chat_body(request, target)
+        operation = "invocations-response-stream" if body.get("stream") is True else "invocations"
+        url = f"{target.base_url}/endpoints/{quote(target.model, safe='')}/{operation}"
+        return WireRequest(url=url, body=orjson.dumps(body), headers={"content-type": "application/json"})
+
+    def stream_decoder(self, target: Target) -> "PayloadStream":
+        return PayloadStream(target)
+
+    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> UpstreamError:
+        """A ModelError (424) carries the container's own status and body."""
+        original = _original(body)
+        return error_from_response(*original, target) if original else error_from_bedrock(status, headers, body, target)
+
+
+class PayloadStream:
+    """See base.StreamDecoder."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._frames = EventStream()
+        self._inner = OpenAIStreamDecoder(target)
+
+    @property
+    def usage(self) -> Json | None:
+        return self._inner.usage
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Raises StreamFailed."""
+        chunks: list[Chunk] = []
+        try:
+            for message in self._frames.feed(data):
+                if message.text(":message-type") in {"exception", "error"}:
+                    raise error_from_frame(message, self._target)
+                if message.text(":event-type") == "PayloadPart":
+                    chunks += self._inner.feed(message.payload)
+        except StreamFailed as failed:
+            raise StreamFailed(failed.error, chunks + failed.chunks) from None
+        except UpstreamError as error:
+            raise StreamFailed(error, chunks) from None
+        return chunks
+
+    def close(self) -> list[Chunk]:
+        self._frames.close()
+        return self._inner.close()
+
+
+def _original(body: bytes) -> tuple[int, Mapping[str, str], bytes] | None:
+    try:
+        tree: Any = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    status, message = (tree.get("OriginalStatusCode"), tree.get("OriginalMessage")) if isinstance(tree, dict) else (None, None)
+    if not isinstance(status, int) or not 400 <= status <= 599 or not isinstance(message, str):
+        return None
+    return status, {}, message.encode()
