@@ -63,7 +63,7 @@ PROXY = Function(
     lock="proxy",
     streams=True,
     # /v1 by itself: another function has a path below it.
-    paths=("/", "/v1"),
+    paths=("/", "/v1", "/v2/rerank"),
     size=FunctionSize(memory=512, timeout=LONGEST_STREAM_SECONDS),
 )
 KEYS = Function(

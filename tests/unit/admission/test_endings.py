@@ -11,6 +11,8 @@ from tests.support.wiring import Answerer, Said, Wired, wire
 
 from tollkeeper.admission.payer import Payer
 from tollkeeper.errors import UpstreamTimeout, UpstreamUnreachable
+from tollkeeper.ledger.book import Ledger
+from tollkeeper.ledger.entry import Entry
 from tollkeeper.providers.transport import NeverSent, OutboundRequest
 
 PRICES = {"input_cost_per_token": 0.000001, "output_cost_per_token": 0.00001}
@@ -142,6 +144,29 @@ async def test_a_killed_process_is_swept_up_and_booked_unconfirmed() -> None:
     assert await booked(wired) == paid + ticket.hold.amount
     (lost,) = [entry for entry in await wired.ledger() if entry.get("unconfirmed")]
     assert (lost["team_id"], lost["cost"], lost["usage_at_least"]) == ("t", ticket.hold.amount, True)
+
+
+async def test_a_process_killed_between_its_entry_and_its_settlement_is_booked_at_the_truth() -> None:
+    wired, key = await gateway(lambda _: Said(body=completion()))
+    principal = await wired.running.authenticator.verify(key)
+    body = {"model": "fast", "messages": [{"role": "user", "content": "x"}], "max_tokens": 50}
+    deployments = list(wired.running.installation.snapshot.deployments[:1])
+    ticket = await wired.running.doorkeeper.admit(Payer(principal, "fast"), body, orjson.dumps(body), deployments)
+    entry = Entry(
+        request_id=wired.clock.new_id(),
+        call_id="c",
+        started_at=wired.clock.now(),
+        call_type="acompletion",
+        model="fast",
+        team_id="t",
+        cost=123_456,
+        hold_ids=ticket.hold_ids,
+    )
+    await Ledger(wired.running.installation.store.ledger, wired.clock).record(entry)
+    wired.clock.advance(1300)
+    assert await wired.running.housekeeping.sweep() == 0, "nothing is unconfirmed"
+    assert (await wired.counter("team", "t"))["spent"] == 123_456
+    assert await booked(wired) == 123_456
 
 
 async def test_a_providers_own_budget_sends_calls_elsewhere() -> None:

@@ -7,6 +7,7 @@ used.
 
 import asyncio
 import secrets
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import tzinfo
@@ -38,13 +39,15 @@ from tollkeeper.pipeline import Gateway
 from tollkeeper.providers.client import ProviderClient
 from tollkeeper.providers.credentials import Credentials, SecretSource
 from tollkeeper.providers.http1 import Http1Transport
+from tollkeeper.providers.onprem import OnPremTransport, parse_pools
 from tollkeeper.providers.transport import NeverSent, OutboundRequest, Timeouts, Transport, read_all
+from tollkeeper.routing.fleet import Fleet
 from tollkeeper.routing.live import LiveGroups
 from tollkeeper.settings import Settings, aws_env, proxy_configured, secret_env
 from tollkeeper.store.aws import NotSent
 from tollkeeper.store.table import Table
 from tollkeeper.telemetry import log
-from tollkeeper.telemetry.events import log_event
+from tollkeeper.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from tollkeeper.store.credentials import CredentialChain
@@ -91,11 +94,26 @@ class Installation:
     def transport(self) -> Transport:
         if self._transport is not None:
             return self._transport
+        below = self._network()
+        if not (pools := parse_pools(self.settings.onprem_pools)):
+            return below
+        signed = any(pool.signed for pool in pools.values())
+        return OnPremTransport(
+            below, pools, credentials=self.aws_credentials if signed else None, region=self.settings.aws_region, clock=self.clock
+        )
+
+    def _network(self) -> Transport:
         if self.settings.outbound == "http2" or proxy_configured():
             from tollkeeper.providers.httpx_transport import HttpxTransport
 
             return HttpxTransport(http2=self.settings.outbound == "http2")
         return Http1Transport()
+
+    def write_metric(self, line: str) -> None:
+        """One line on stdout is a metric on Lambda; a laptop has nobody to read it."""
+        if not self.embedded:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
 
     @cached_property
     def store(self) -> Store:
@@ -149,7 +167,7 @@ class Installation:
             raise OSError(error.message) from None
 
     @cached_property
-    def _aws(self) -> "CredentialChain":
+    def aws_credentials(self) -> "CredentialChain":
         from tollkeeper.store.credentials import CredentialChain
 
         return CredentialChain(aws_env(), self._http_send, clock=self.clock)
@@ -159,7 +177,9 @@ class Installation:
             return None
         from tollkeeper.store.secrets import SecretsManager
 
-        return SecretsManager(self._http_send, self._aws, self.settings.aws_region, self.settings.aws_endpoint or None, clock=self.clock)
+        return SecretsManager(
+            self._http_send, self.aws_credentials, self.settings.aws_region, self.settings.aws_endpoint or None, clock=self.clock
+        )
 
     def _dynamo_store(self) -> Store:
         from tollkeeper.store.dynamodb import DynamoTable
@@ -167,7 +187,9 @@ class Installation:
         settings = self.settings
 
         def table(name: str) -> Table:
-            return DynamoTable(name, self._http_send, self._aws, settings.aws_region, settings.aws_endpoint or None, clock=self.clock)
+            return DynamoTable(
+                name, self._http_send, self.aws_credentials, settings.aws_region, settings.aws_endpoint or None, clock=self.clock
+            )
 
         return Store(table(settings.directory_table), table(settings.counters_table), table(settings.ledger_table))
 
@@ -188,21 +210,29 @@ class Running:
             cache_seconds=settings.key_cache_seconds,
             key_header=snapshot.key_header,
         )
-        self.options = _budget_options(snapshot)
-        self.budgets = Budgets(store.counters, clock, self.options, log_event)
+        self.metrics = Metrics(settings.environment, {row.group for row in snapshot.deployments}, clock, installation.write_metric)
+        ledger = Ledger(store.ledger, clock, self.metrics.call)
+        self.options = replace(_budget_options(snapshot), booked=ledger.booked)
+        self.budgets = Budgets(store.counters, clock, self.options, self.metrics.event)
         self.spending = Spending(self.budgets, store.counters, clock, _zone(snapshot))
-        self.doorkeeper = _doorkeeper(installation, self.budgets, self.spending)
-        ledger = Ledger(store.ledger, clock)
-        self.housekeeping = Housekeeping(Janitor(store.counters, clock, self.options, log_event), ledger, clock)
+        self.doorkeeper = _doorkeeper(installation, self.budgets, self.spending, self.metrics)
+        self.housekeeping = Housekeeping(Janitor(store.counters, clock, self.options, self.metrics.event), ledger, clock)
         self.gateway = Gateway(
             groups=self.live.groups,
             authenticator=self.authenticator,
             doorkeeper=self.doorkeeper,
-            client=ProviderClient(installation.transport, installation.credentials, clock),
+            client=ProviderClient(
+                installation.transport,
+                installation.credentials,
+                clock,
+                machine=lambda: installation.aws_credentials,
+                region=settings.aws_region,
+            ),
             ledger=ledger,
             clock=clock,
             random=SystemRandom(),
             books_before_reply=installation.embedded,
+            health=Fleet(store.counters, clock, SystemRandom()),
         )
 
     async def shown_master_key(self) -> str:
@@ -291,7 +321,7 @@ def _zone(snapshot: Snapshot) -> tzinfo:
     return zone_named(snapshot.settings.get("litellm_settings", {}).get("timezone") or "UTC")
 
 
-def _doorkeeper(installation: Installation, budgets: Budgets, spending: Spending) -> Doorkeeper:
+def _doorkeeper(installation: Installation, budgets: Budgets, spending: Spending, metrics: Metrics) -> Doorkeeper:
     settings = installation.snapshot.settings
     general, own = settings.get("general_settings", {}), settings.get("tollkeeper", {})
     fail_closed = general.get("fail_closed_rate_limit_enforcement") is True
@@ -303,6 +333,7 @@ def _doorkeeper(installation: Installation, budgets: Budgets, spending: Spending
         installation.clock,
         zone=_zone(installation.snapshot),
         min_output_tokens=(own.get("budgets") or {}).get("min_output_tokens") or MIN_OUTPUT_TOKENS,
+        on_refusal=metrics.refusal,
     )
 
 

@@ -8,65 +8,54 @@ which a caller who hangs up cannot cancel. `drain` waits for these tasks: on Lam
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
-from tollkeeper.admission.doorkeeper import Doorkeeper, Ticket
+from tollkeeper.admission.doorkeeper import Doorkeeper
 from tollkeeper.admission.payer import payer_of
+from tollkeeper.admission.visit import Call, Visit, cannot_serve, entry_of, serving
 from tollkeeper.auth.access import may_use_model, may_use_route, visible_models
 from tollkeeper.auth.authenticate import Authenticator
-from tollkeeper.budgets.estimate import input_tokens, output_tokens
-from tollkeeper.catalog.reasoning import thinks_unseen
+from tollkeeper.auth.principal import Principal
 from tollkeeper.clock import Clock
 from tollkeeper.dialects.base import Json
+from tollkeeper.dialects.native import native
 from tollkeeper.dialects.usage import Usage
-from tollkeeper.errors import BadRequest, UpstreamTimeout
+from tollkeeper.errors import BadRequest, UpstreamError, UpstreamTimeout
 from tollkeeper.ledger.account import Account
 from tollkeeper.ledger.book import Ledger
-from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_CUT, STATUS_FAILURE, STATUS_SUCCESS, Entry
+from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_FAILURE, STATUS_SUCCESS
 from tollkeeper.ledger.metered import MeteredStream, Opened, open_stream
-from tollkeeper.money import NanoUSD, nano_to_usd
+from tollkeeper.money import NanoUSD
 from tollkeeper.providers.client import ProviderClient, may_have_been_billed
 from tollkeeper.providers.patience import patience_for
-from tollkeeper.routing.failover import first_success
+from tollkeeper.routing.failover import finish, first_success
+from tollkeeper.routing.health import ALWAYS_WELL, Health
 from tollkeeper.routing.plan import Attempt, Plan, wishes
 from tollkeeper.routing.resolve import Groups, ModelGroup
 
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request as an edge parsed it. `deadline` is epoch seconds, where the platform sets one."""
-
-    id: str
-    shown_id: str
-    body: Json
-    raw: bytes
-    """The body as it came: its size bounds its tokens."""
-    headers: Mapping[str, str]
-    query: Mapping[str, str] = field(default_factory=dict)
-    deadline: float | None = None
-    route: str = "/v1/chat/completions"
-    kind: str = "acompletion"
+__all__ = ["Answer", "Call", "Gateway"]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Response headers, and either a hub body or a stream of hub chunks (always `aclose` it)."""
+    """Response headers, and either a body or a stream of chunks (always `aclose` it): in the endpoint's own words if `native`, else the
+    hub's.
+    """
 
     headers: dict[str, str]
+    native: bool
     body: Json | None = None
     stream: MeteredStream | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Visit:
-    """An admitted call."""
+class _Result:
+    """What a successful try brought."""
 
-    call: Call
-    group: ModelGroup
-    plan: Plan
-    account: Account
-    ticket: Ticket
+    native: bool
+    body: Json | None = None
+    opened: Opened | None = None
 
 
 class Gateway:
@@ -83,6 +72,7 @@ class Gateway:
         clock: Clock,
         random: Random,
         books_before_reply: bool,
+        health: Health = ALWAYS_WELL,
     ) -> None:
         """`books_before_reply`: close the books before the last byte leaves, because a server may be killed at any moment; or after it,
         because a Lambda sandbox is not, and the caller need not wait.
@@ -95,128 +85,119 @@ class Gateway:
         self._clock = clock
         self._random = random
         self._books_before_reply = books_before_reply
+        self._health = health
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def chat(self, call: Call) -> Answer:
+    async def serve(self, call: Call) -> Answer:
         """Returns when the answer is whole, or when a stream's first content is in. Raises TollkeeperError."""
         visit = await self._admit(call)
-        streamed = bool(call.body.get("stream"))
         try:
-            result = await first_success(visit.plan, lambda step: self._attempt(visit, step, streamed=streamed), self._clock)
+            result = await first_success(visit.plan, lambda step: self._attempt(visit, step), self._clock)
         except BaseException as error:
             await self._close(visit, STATUS_FAILURE if isinstance(error, Exception) else STATUS_CANCELLED, error)
             raise
-        headers = self._headers(visit)
-        if isinstance(result, Opened):
-            return Answer(headers, stream=MeteredStream(result, visit.account, lambda status, error: self._close(visit, status, error)))
+        headers = visit.headers()
+        if result.opened is not None:
+            stream = MeteredStream(result.opened, visit.account, lambda status, error: self._close(visit, status, error))
+            return Answer(headers, result.native, stream=stream)
         await self._close(visit, STATUS_SUCCESS, None)
-        return Answer(headers, body=result)
+        return Answer(headers, result.native, body=result.body)
 
-    async def models(self, headers: Mapping[str, str], query: Mapping[str, str]) -> list[str]:
-        """The aliases this key may use."""
+    async def models(self, headers: Mapping[str, str], query: Mapping[str, str]) -> dict[str, ModelGroup]:
+        """The aliases this key may use, and what is behind them."""
         principal = await self._authenticator.authenticate(headers, query)
-        return visible_models(principal, self._groups().listed())
+        groups = self._groups()
+        names = visible_models(principal, groups.listed())
+        return {name: group for name in names if (group := groups.find(name)) is not None}
+
+    async def group(self, call: Call) -> ModelGroup:
+        """The deployments behind the model a call names, for endpoints that cost nothing. Raises as `serve` does before it spends."""
+        return (await self._resolve(call))[1]
+
+    async def count_tokens(self, call: Call, group: ModelGroup) -> Json | None:
+        """The provider's own count of a Messages request, which costs nothing. None: no provider of this model counts, or none could."""
+        for deployment in group.deployments:
+            if (counter := native("count_tokens", deployment.dialect)) and not self._client.is_scripted(deployment, call.body):
+                patience = patience_for(call.body, call.headers, deployment, call.seconds_left(self._clock))
+                try:
+                    return (await self._client.complete(deployment, call.body["model"], call.body, patience, counter)).body
+                except UpstreamError as error:
+                    if not error.retryable:
+                        raise
+        return None
 
     async def drain(self) -> None:
         """Waits until every finished call is in the books."""
         while self._closing:
             await asyncio.wait(self._closing)
 
-    async def _admit(self, call: Call) -> _Visit:
+    async def _resolve(self, call: Call) -> tuple[Principal, ModelGroup]:
+        """Who calls, and the deployments that can serve it. Raises Unauthenticated, Forbidden, BadRequest."""
         principal = await self._authenticator.authenticate(call.headers, call.query)
-        may_use_route(principal, call.route)
-        groups = self._groups()
+        may_use_route(principal, call.endpoint.route)
         model = call.body["model"]
-        group = groups.find(model, principal.aliases)
-        if group is None:
+        found = self._groups().find(model, principal.aliases)
+        if found is None:
             raise BadRequest(
-                f"/chat/completions: Invalid model name passed in model={model[:200]}. "
+                f"{call.endpoint.route.removeprefix('/v1')}: Invalid model name passed in model={model[:200]}. "
                 "Call `/v1/models` to view available models for your key.",
                 param="model",
             )
-        may_use_model(principal, model, group.access_groups)
-        plan = Plan(groups.snapshot, group, groups.find, self._random, **wishes(call.body, call.headers))
-        payer = await payer_of(principal, call.body, call.headers, authenticator=self._authenticator, policy=self._doorkeeper.policy)
-        ticket = await self._doorkeeper.admit(payer, call.body, call.raw, plan.deployments())
-        entry = Entry(
-            request_id=call.id,
-            call_id=call.shown_id,
-            started_at=self._clock.now(),
-            call_type=call.kind,
-            model=model,
-            stream=bool(call.body.get("stream")),
-            key_hash=principal.key_hash,
-            key_alias=principal.key_alias,
-            key_name=principal.key_name,
-            team_id=principal.team_id,
-            user_id=principal.user_id,
-            organization_id=principal.organization_id,
-            customer_id=payer.customer_id,
-            tags=payer.tags,
-            hold_id=ticket.hold.id if ticket.hold else None,
-        )
-        return _Visit(call, group, plan, Account(entry, self._clock), ticket)
+        may_use_model(principal, model, found.access_groups)
+        group = serving(found, call.endpoint)
+        if group is None:
+            raise cannot_serve(found, call.endpoint, model)
+        return principal, group
 
-    async def _attempt(self, visit: _Visit, step: Attempt, *, streamed: bool) -> Json | Opened:
+    async def _admit(self, call: Call) -> Visit:
+        principal, group = await self._resolve(call)
+        groups, keeper = self._groups(), self._doorkeeper
+
+        def find(name: str) -> ModelGroup | None:
+            other = groups.find(name)
+            return other and serving(other, call.endpoint)
+
+        plan = Plan(groups.snapshot, group, find, self._random, health=self._health, **wishes(call.body, call.headers))
+        payer = await payer_of(principal, call.body, call.headers, authenticator=self._authenticator, policy=keeper.policy)
+        ticket = await keeper.admit(payer, call.body, call.raw, plan.deployments(), output=call.endpoint.output)
+        return Visit(call, group, plan, Account(entry_of(call, principal, payer, self._clock.now()), self._clock), ticket)
+
+    async def _attempt(self, visit: Visit, step: Attempt) -> _Result:
         call, deployment, account = visit.call, step.deployment, visit.account
-        body = await self._doorkeeper.enter(visit.ticket, call.raw, deployment, account.lost_cost)
+        limited = await self._doorkeeper.enter(visit.ticket, call.raw, deployment, account.lost_cost)
+        dialect, body = visit.wording(deployment, limited)
         account.attempted(deployment, fallback=step.fallback)
-        left = call.deadline - self._clock.now() if call.deadline is not None else None
-        patience = patience_for(call.body, call.headers, deployment, left)
+        alias, patience = call.body["model"], patience_for(call.body, call.headers, deployment, call.seconds_left(self._clock))
         try:
-            async with asyncio.timeout(patience.first_byte if streamed else patience.whole):
-                if streamed:
-                    return await open_stream(await self._client.stream(deployment, call.body["model"], body, patience))
-                done = await self._client.complete(deployment, call.body["model"], body, patience)
+            async with asyncio.timeout(patience.first_byte if call.streamed else patience.whole):
+                if call.streamed:
+                    opened = await open_stream(await self._client.stream(deployment, alias, body, patience, dialect))
+                    return _Result(dialect is not None, opened=opened)
+                done = await self._client.complete(deployment, alias, body, patience, dialect)
         except BaseException as error:
             if may_have_been_billed(error):
-                account.lost(Usage(input=input_tokens(call.body, len(call.raw), deployment.provider, deployment.model)))
+                account.lost(Usage(input=visit.input_estimate(deployment)))
             if isinstance(error, TimeoutError):
                 raise UpstreamTimeout(f"Timeout: {deployment.provider} did not answer in time.") from None
             raise
-        account.stated(done.body.get("usage"))
+        account.stated(dialect.usage(done.body) if dialect is not None else done.body.get("usage"))
         account.first_token()
-        return done.body
+        return _Result(dialect is not None, body=done.body)
 
-    async def _close(self, visit: _Visit, status: str, error: BaseException | None) -> None:
-        account, hold = visit.account, visit.ticket.hold
-        estimate = None
-        if status in {STATUS_CUT, STATUS_CANCELLED} or (status == STATUS_SUCCESS and account.usage is None):
-            estimate = self._estimate(visit)
-        entry = account.close(status, error, estimate=estimate, most=hold.amount if hold and visit.ticket.limit else None)
-        task = asyncio.create_task(self._book(visit, entry))
+    async def _close(self, visit: Visit, status: str, error: BaseException | None) -> None:
+        ticket = visit.ticket
+        most = ticket.hold.amount if ticket.hold and ticket.limit else None
+        entry = visit.account.close(status, error, estimate=visit.unstated(status), most=most)
+        entry.hold_ids = ticket.hold_ids
+        task = asyncio.create_task(self._book(visit, entry.cost, entry.input_tokens + entry.output_tokens, error))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
         if self._books_before_reply:
             await asyncio.shield(task)
 
-    async def _book(self, visit: _Visit, entry: Entry) -> None:
-        tokens = entry.input_tokens + entry.output_tokens
-        await asyncio.gather(self._doorkeeper.settle(visit.ticket, NanoUSD(entry.cost), tokens), self._ledger.record(entry))
-
-    def _estimate(self, visit: _Visit) -> Usage | None:
-        """For an answer that had begun; what a try took in before that is on the account as lost."""
-        call, account, deployment = visit.call, visit.account, visit.account.deployment
-        if deployment is None or account.entry.first_token_ms is None:
-            return None
-        hidden = visit.ticket.limit if thinks_unseen(deployment.model, call.body) else None
-        received = output_tokens(account.text_bytes)
-        limit = visit.ticket.limit or received
-        return Usage(
-            input=input_tokens(call.body, len(call.raw), deployment.provider, deployment.model), output=hidden or min(received, limit)
-        )
-
-    def _headers(self, visit: _Visit) -> dict[str, str]:
+    async def _book(self, visit: Visit, cost: int, tokens: int, error: BaseException | None) -> None:
+        """The entry first: from it the janitor learns what a call cost whose process died before it could settle."""
         entry = visit.account.entry
-        headers = {
-            "x-litellm-call-id": visit.call.shown_id,
-            "x-request-id": visit.call.id,
-            "x-litellm-model-id": entry.deployment_id or "",
-            "x-litellm-model-group": visit.group.name,
-            "x-litellm-attempted-retries": str(visit.plan.tries - 1 - visit.plan.fallbacks_used),
-            "x-litellm-attempted-fallbacks": str(visit.plan.fallbacks_used),
-            **visit.ticket.headers,
-        }
-        if (cost := visit.account.cost()) is not None:
-            headers["x-litellm-response-cost"] = repr(nano_to_usd(cost.total))
-        return headers
+        await self._ledger.record(entry)
+        settling = self._doorkeeper.settle(visit.ticket, NanoUSD(cost), tokens)
+        await asyncio.gather(settling, finish(visit.plan, tokens=tokens, output_tokens=entry.output_tokens, error=error))

@@ -41,6 +41,8 @@ class Settings:
     """Silence after which a stream gets a comment line: API Gateway ends a silent one after 5 minutes, many proxies after 30 seconds."""
     outbound: str = "http1"
     """`http1`, or `http2` for upstreams that multiplex (needs the h2 package)."""
+    onprem_pools: str = ""
+    """Where `api_base: onprem://<pool>` leads: `vllm=http://localhost:8000,…`; see providers/onprem.py."""
     log_level: str = "info"
 
     @classmethod

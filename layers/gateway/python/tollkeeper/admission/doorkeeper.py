@@ -5,14 +5,14 @@ upstream is no cap. A key without budget and limit asks the store nothing.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any
 
 from tollkeeper.admission.payer import Payer, Policy, deployment_owners, money_owners, rate_limits
 from tollkeeper.admission.spending import Spending
-from tollkeeper.budgets.bound import Bound, Tariff, worst_case
+from tollkeeper.budgets.bound import UNKNOWN_WINDOW, Bound, Tariff, worst_case
 from tollkeeper.budgets.estimate import expected_tokens
 from tollkeeper.budgets.hold import Hold
 from tollkeeper.budgets.reserve import Budgets
@@ -43,7 +43,13 @@ class Ticket:
     counted: Admission = NOTHING
     limit: int | None = None
     bound: Bound | None = None
+    output: bool = True
+    """False: the answer has no tokens that are paid for, and so no limit."""
     headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def hold_ids(self) -> tuple[str, ...]:
+        return tuple(hold.id for hold in (self.hold, self.place) if hold is not None and hold.id)
 
 
 class Doorkeeper:
@@ -59,6 +65,7 @@ class Doorkeeper:
         *,
         zone: tzinfo = UTC,
         min_output_tokens: int = MIN_OUTPUT_TOKENS,
+        on_refusal: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.policy = policy
         self._budgets = budgets
@@ -67,20 +74,23 @@ class Doorkeeper:
         self._clock = clock
         self._zone = zone
         self._min_output_tokens = min_output_tokens
+        self._on_refusal = on_refusal
 
-    async def admit(self, payer: Payer, body: Json, raw: bytes, deployments: Sequence[Deployment]) -> Ticket:
+    async def admit(self, payer: Payer, body: Json, raw: bytes, deployments: Sequence[Deployment], *, output: bool = True) -> Ticket:
         """Raises BudgetExceeded, RateLimited, StoreUnavailable, and BadRequest where a hard budget meets an unknown price."""
         caps = scope_caps(money_owners(payer, self.policy), self._clock.now(), self._zone)
         rates = rate_limits(payer, self.policy)
         if not caps and not rates:
-            return Ticket(body, payer)
+            return Ticket(body, payer, output=output)
         estimate = expected_tokens(body, len(raw)) if rates else 0
-        reserving = asyncio.ensure_future(self._reserve(caps, body, raw, deployments))
+        reserving = asyncio.ensure_future(self._reserve(caps, body, raw, deployments, output=output))
         counting = asyncio.ensure_future(self._limits.admit(rates, estimate))
         try:
             await asyncio.gather(reserving, counting)
-        except BaseException:
+        except BaseException as refusal:
             await self._give_back(reserving, counting)
+            if isinstance(refusal, BudgetExceeded | RateLimited):
+                self._on_refusal(refusal.type)
             raise
         ticket = reserving.result()
         ticket.payer, ticket.counted = payer, counting.result()
@@ -112,15 +122,17 @@ class Doorkeeper:
             self._spending.note(spenders, cost),
         )
 
-    async def _reserve(self, caps: Sequence[ScopeCap], body: Json, raw: bytes, deployments: Sequence[Deployment]) -> Ticket:
+    async def _reserve(
+        self, caps: Sequence[ScopeCap], body: Json, raw: bytes, deployments: Sequence[Deployment], *, output: bool
+    ) -> Ticket:
         if not any(cap.cap is not None for cap in caps):
-            return Ticket(body, hold=await self._budgets.reserve(caps, ZERO) if caps else None)
+            return Ticket(body, hold=await self._budgets.reserve(caps, ZERO) if caps else None, output=output)
         hard = any(cap.cap is not None and cap.enforcement == "hard" and cap.mode == "enforce" for cap in caps)
-        bound = _bound(body, raw, deployments, hard=hard)
+        bound = _bound(body, raw, deployments, hard=hard, output=output)
         minimum = bound.minimum(self._min_output_tokens)
         hold = await self._budgets.reserve(caps, bound.amount, minimum=minimum, estimate=bound.estimate)
-        if not hard:
-            return Ticket(body, hold=hold, bound=bound)
+        if not hard or not output:
+            return Ticket(body, hold=hold, bound=bound, output=output)
         paid = bound.tokens_for(hold.amount)
         shown = hold.clamped or _asked(body) is None
         return Ticket(body, hold=hold, limit=paid, bound=bound, headers={"x-tollkeeper-max-tokens": str(paid)} if shown else {})
@@ -134,9 +146,11 @@ class Doorkeeper:
             return
         amount = ZERO
         if any(cap.cap is not None for cap in caps):
-            bound = _bound(ticket.body, raw, [deployment], hard=any(cap.enforcement == "hard" for cap in caps))
-            ticket.limit = min(ticket.limit or bound.output_tokens, bound.output_tokens)
-            amount = bound.amount_for(ticket.limit)
+            hard = any(cap.enforcement == "hard" for cap in caps)
+            bound = _bound(ticket.body, raw, [deployment], hard=hard, output=ticket.output)
+            limit = min(ticket.limit or bound.output_tokens, bound.output_tokens)
+            ticket.limit = limit if ticket.output else None
+            amount = bound.amount_for(limit)
         try:
             ticket.place = await self._budgets.reserve(caps, amount)
         except (BudgetExceeded, RateLimited) as refusal:
@@ -151,10 +165,15 @@ class Doorkeeper:
             await self._limits.release(counted)
 
 
-def _bound(body: Json, raw: bytes, deployments: Sequence[Deployment], *, hard: bool) -> Bound:
+def _bound(body: Json, raw: bytes, deployments: Sequence[Deployment], *, hard: bool, output: bool) -> Bound:
     """Over every deployment the plan could reach. Raises BadRequest where a price is unknown and `hard` needs it."""
-    tariffs = [Tariff(row.group, row.provider, row.model, row.prices, row.max_input_tokens, _most(row, body)) for row in deployments]
-    return worst_case(body, tariffs, body=raw, hard=hard)
+    # A window holds one prompt; embeddings, reranks and text completions take many of them at once.
+    many = not output or isinstance(body.get("prompt"), list)
+    most_input = len(raw) + UNKNOWN_WINDOW if many else None
+    tariffs = [
+        Tariff(row.group, row.provider, row.model, row.prices, most_input or row.max_input_tokens, _most(row, body)) for row in deployments
+    ]
+    return worst_case(body, tariffs, body=raw, hard=hard, output=output)
 
 
 def _most(deployment: Deployment, body: Json) -> int | None:

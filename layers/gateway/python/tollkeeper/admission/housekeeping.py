@@ -68,7 +68,7 @@ def unconfirmed_entry(hold: ExpiredHold) -> Entry:
         cost=hold.amount,
         usage_at_least=True,
         unconfirmed=True,
-        hold_id=hold.id,
+        hold_ids=(hold.id,),
     )
 
 

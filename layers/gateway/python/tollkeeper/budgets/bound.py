@@ -42,6 +42,9 @@ _TIERS = {"priority": 2, "fast": 6}
 """service_tier and speed → the dearest factor listed. https://openai.com/api-priority-processing
 https://platform.claude.com/docs/en/build-with-claude/fast-mode"""
 
+_SEARCHED_TOKENS, _SEARCHED_DOCUMENTS = 500, 100
+"""A search is a query with so many documents of so many tokens, query included."""
+
 _INPUT_RATES = ("input", "cache_read", "cache_creation")
 _AUDIO_INPUT_RATES = ("audio_input", "cache_audio_read")
 _OUTPUT_RATES = ("output", "reasoning")
@@ -166,7 +169,7 @@ def _line(request: Mapping[str, Any], tariff: Tariff, shape: _Shape, *, tokens: 
     input_rate = factor * _dearest(prices, shape.input_rates(), tokens)
     output_rate = factor * _dearest(prices, shape.output_rates(), tokens) * _answers(request)
     fees = shape.found.tool_uses * TOOL_FEE_FEMTO
-    fixed = tokens * input_rate + _dearest(prices, ("request",), tokens) + fees
+    fixed = tokens * input_rate + _dearest(prices, ("request",), tokens) * _searches(request) + fees
     fixed += output_rate * len(orjson.dumps(request["prediction"])) if request.get("prediction") else 0
     likely = tokens // _ESTIMATED_BYTES_PER_TOKEN * input_rate + output_rate * min(most, _ESTIMATED_OUTPUT)
     if tariff.provider.startswith("xai") and _LIMIT_IGNORED.search(tariff.model) and most:
@@ -202,7 +205,22 @@ def _speaks(request: Mapping[str, Any]) -> bool:
 
 def _answers(request: Mapping[str, Any]) -> int:
     """How many answers are generated: `best_of` ones are billed too."""
-    return max(1, *(_at(request, path) or 1 for path in (("n",), ("best_of",), ("generationConfig", "candidateCount"))))
+    prompts = request.get("prompt")
+    several = len(prompts) if isinstance(prompts, list) and any(isinstance(prompt, str | list) for prompt in prompts) else 1
+    return several * max(1, *(_at(request, path) or 1 for path in (("n",), ("best_of",), ("generationConfig", "candidateCount"))))
+
+
+def _searches(request: Mapping[str, Any]) -> int:
+    """Calls that a price per call is paid for: of a rerank, one for each 100 documents, a long one counting as many.
+
+    https://docs.cohere.com/docs/rerank-overview
+    """
+    documents, query = request.get("documents"), request.get("query")
+    if not isinstance(documents, list) or not isinstance(query, str):
+        return 1
+    room = max(1, _SEARCHED_TOKENS - len(query.encode()))
+    chunks = sum(-(-len(orjson.dumps(document)) // room) for document in documents)
+    return max(1, -(-chunks // _SEARCHED_DOCUMENTS))
 
 
 def _tier(request: Mapping[str, Any]) -> int:

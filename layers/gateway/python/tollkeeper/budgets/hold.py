@@ -1,6 +1,6 @@
 """The values the budget modules hand each other."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -8,6 +8,15 @@ from tollkeeper.budgets.counter import Cell
 from tollkeeper.budgets.scopes import ScopeCap
 from tollkeeper.errors import StoreUnavailable
 from tollkeeper.money import NanoUSD
+
+Booked = Callable[[str, float], Awaitable[int | None]]
+"""(hold, when it was made) → what the ledger has booked for its call in nano-USD; None: nothing."""
+
+
+async def nothing_booked(hold: str, created: float) -> int | None:
+    """For whoever keeps no ledger."""
+    del hold, created
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,8 @@ class Options:
     """Seconds after which an open hold belongs to no living request (Lambda ends one after 900)."""
     max_holds: int = 4000
     """Open holds in one item (about 92 KB of DynamoDB's 400): beyond it the answer is `busy`."""
+    booked: Booked = nothing_booked
+    """Asked before a hold is expired: a process that died between its ledger entry and its settlement has told what the call cost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ Entries outlive a broken janitor by a week.
 A process that dies between a hold and its entry leaves a hold that no sweep sees: its money stays committed, so the cap holds; a place it
 takes under `max_parallel_requests` is freed by the next request that is refused because of it.
 
-A hold is ended at its full amount, for nobody knows what the call cost: errors go toward the cap, never past it.
+A hold is ended at its full amount, for nobody knows what the call cost: errors go toward the cap, never past it. Unless the ledger knows:
+its entry is written before the hold is settled, and a process that died between the two has left the truth there.
 """
 
 from collections.abc import Iterable
@@ -65,6 +66,7 @@ class Janitor:
         self._table = counters
         self._clock = clock
         self._max_age = options.max_age
+        self._booked = options.booked
         self._events = events
 
     async def sweep(self) -> list[ExpiredHold]:
@@ -107,7 +109,11 @@ class Janitor:
     async def _expire_item(self, cell: Cell, item: Item, oldest: float) -> list[tuple[Cell, str, int]]:
         ended = []
         for hold, amount in counter.open_holds(item).items():
-            if counter.hold_created(hold) < oldest and await counter.settle(self._table, cell, hold, amount, amount) is not None:
+            if (created := counter.hold_created(hold)) >= oldest:
+                continue
+            known = await self._booked(hold, created)
+            item_after = await counter.settle(self._table, cell, hold, amount, amount if known is None else known)
+            if item_after is not None and known is None:
                 self._events(expired(cell, hold, amount))
                 ended.append((cell, hold, amount))
         return ended

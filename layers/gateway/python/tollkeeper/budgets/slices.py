@@ -284,7 +284,8 @@ class Slices:
         oldest = self._clock.now() - self._options.max_age
         old = [(name, amount) for name, amount in counter.open_holds(item).items() if counter.hold_created(name) < oldest]
         for name, amount in old:
-            if await self.end(part.cell, name, amount, amount):
+            known = await self._options.booked(name, counter.hold_created(name))
+            if await self.end(part.cell, name, amount, amount if known is None else known) and known is None:
                 self._events(expired(part.cell, name, amount))
         return bool(old)
 

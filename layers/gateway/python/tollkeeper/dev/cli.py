@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tollkeeper.catalog.providers import PROVIDERS
 from tollkeeper.config.compile import compile_file
-from tollkeeper.config.snapshot import Deployment, Snapshot, dump
-from tollkeeper.dev import cli_admin
+from tollkeeper.config.snapshot import Deployment, Secret, Snapshot, dump
+from tollkeeper.dev import cli_admin, cli_transform
 from tollkeeper.errors import ConfigError
 from tollkeeper.settings import secret_env
 
@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command == "providers":
         print("\n".join(_provider_lines(parsed.name)))
         return 0
+    if parsed.command == "transform":
+        return cli_transform.run(parsed)
     try:
         snapshot = compile_file(Path(parsed.config), env=secret_env)
         if parsed.command == "compile":
@@ -70,11 +72,28 @@ def _priced(row: Deployment) -> str:
 def _keyed(row: Deployment) -> str:
     if row.mock_response is not None:
         return "scripted"
-    if row.api_key is None:
-        return "no key"
+    if row.api_key is None or (row.auth.scheme == "sigv4" and not _is_set(row.api_key)):
+        return next(
+            (f"key: {words}" for scheme, param, words in _OTHER_KEYS if row.auth.scheme == scheme and param in row.auth.params), "no key"
+        )
     if row.api_key.source == "env":
-        return f"key: {row.api_key.value}" + ("" if secret_env(row.api_key.value) else ", not set here")
+        return f"key: {row.api_key.value}" + ("" if _is_set(row.api_key) else ", not set here")
     return "key: Secrets Manager" if row.api_key.source == "aws" else "key: in the file"
+
+
+_OTHER_KEYS = (
+    ("sigv4", "role", "an AWS role"),
+    ("sigv4", "access_key", "AWS access key"),
+    ("sigv4", "region", "this machine's AWS credentials"),
+    ("google", "credentials", "Google credentials"),
+    ("entra", "secret", "Microsoft Entra"),
+    ("databricks", "secret", "OAuth"),
+)
+"""Scheme, a parameter it then has, and what to call it; the first that fits."""
+
+
+def _is_set(secret: Secret) -> bool:
+    return secret.source != "env" or secret_env(secret.value) is not None
 
 
 def _notes(snapshot: Snapshot) -> list[str]:
@@ -99,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     providers = groups.add_parser("providers", help="list the providers that a model may name")
     providers.add_argument("name", nargs="?", default="", help="only those with this in their name")
     providers.set_defaults(command="providers")
+    cli_transform.add_parser(groups)
     config = groups.add_parser("config", help="check or compile a gateway.yaml")
     commands = config.add_subparsers(dest="command", required=True)
     validate = commands.add_parser("validate", help="say what is configured, or everything that is wrong")

@@ -13,8 +13,9 @@ from starlette.types import ASGIApp
 from tollkeeper.clock import Clock
 from tollkeeper.edge.health import HealthEdge
 from tollkeeper.edge.http import Receive, Scope, Send, send_json
-from tollkeeper.edge.openai import OpenAIEdge
 from tollkeeper.edge.problems import openai_error
+from tollkeeper.edge.routes import llm_routes
+from tollkeeper.edge.serving import Desk
 from tollkeeper.errors import CallerError, NotFound
 from tollkeeper.pipeline import Gateway
 
@@ -52,20 +53,15 @@ def create_app(parts: EdgeParts) -> Starlette:
 
 
 def _routes(parts: EdgeParts) -> list[BaseRoute]:
-    openai = OpenAIEdge(parts.gateway, parts.clock, max_request_bytes=parts.max_request_bytes, heartbeat_seconds=parts.heartbeat_seconds)
+    desk = Desk(parts.gateway, parts.clock, max_request_bytes=parts.max_request_bytes, heartbeat_seconds=parts.heartbeat_seconds)
     health = HealthEdge(parts.ready)
-    with_and_without_v1: list[tuple[str, str, ASGIApp]] = [
-        ("POST", "/chat/completions", openai.chat_completions),
-        ("GET", "/models", openai.models),
-        ("GET", "/models/{model:path}", openai.model),
-    ]
-    as_they_stand: list[tuple[str, str, ASGIApp]] = [
+    rows: list[tuple[str, str, ASGIApp]] = [
+        *llm_routes(desk),
         ("GET", "/health/liveliness", health.liveliness),
         ("GET", "/health/liveness", health.liveliness),
         ("GET", "/health/readiness", health.readiness),
     ]
-    found: list[BaseRoute] = [_route(method, prefix + path, app) for method, path, app in with_and_without_v1 for prefix in ("/v1", "")]
-    return found + [_route(method, path, app) for method, path, app in as_they_stand]
+    return [Route(path, _Endpoint(app, method)) for method, path, app in rows]
 
 
 class _Endpoint:
@@ -81,10 +77,6 @@ class _Endpoint:
             await send_json(send, *openai_error(error, ""))
             return
         await self._app(scope, receive, send)
-
-
-def _route(method: str, path: str, app: ASGIApp) -> Route:
-    return Route(path, _Endpoint(app, method))
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

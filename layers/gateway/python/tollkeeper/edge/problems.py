@@ -1,7 +1,7 @@
 """The only place where an error becomes HTTP, in the shape of the API the caller speaks.
 
 OpenAI's envelope (https://platform.openai.com/docs/guides/error-codes), with LiteLLM's `code`: the status as text, where nobody gave a
-better one.
+better one. Anthropic's envelope (https://docs.claude.com/en/api/errors), where the type follows from the status.
 """
 
 import logging
@@ -10,16 +10,28 @@ from typing import Any
 
 import orjson
 
-from tollkeeper.errors import OurError, TollkeeperError, UpstreamAuthFailed, UpstreamError
+from tollkeeper.errors import OurError, TollkeeperError, UpstreamAuthFailed, UpstreamError, UpstreamFailed
 
 log = logging.getLogger("tollkeeper.edge")
+
+_OVERLOADED = 529
+_ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    _OVERLOADED: "overloaded_error",
+}
 
 
 def openai_error(error: BaseException, call_id: str) -> tuple[int, dict[str, str], dict[str, Any]]:
     """Status, headers and body. Anything that is not ours to show becomes a bare 500 and one log line without the request in it."""
-    if not isinstance(error, TollkeeperError):
-        log.error("unexpected %s in call %s", type(error).__name__, call_id, exc_info=error)
-        error = OurError("Internal server error. The call id is in x-litellm-call-id.")
+    error = _shown(error, call_id)
     body = {
         "message": error.message,
         "type": error.type,
@@ -33,6 +45,29 @@ def openai_error(error: BaseException, call_id: str) -> tuple[int, dict[str, str
 def openai_error_event(error: BaseException, call_id: str) -> bytes:
     """The same envelope as one SSE event, for a stream whose status line has gone out."""
     return b"data: " + orjson.dumps(openai_error(error, call_id)[2]) + b"\n\n"
+
+
+def anthropic_error(error: BaseException, call_id: str) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """The same for callers of the Messages API. A provider's 529 stays one: their clients know it."""
+    error = _shown(error, call_id)
+    overloaded = isinstance(error, UpstreamFailed) and error.upstream_status == _OVERLOADED
+    status = _OVERLOADED if overloaded else error.status
+    kind = _ANTHROPIC_TYPES.get(status) or ("api_error" if status >= 500 else "invalid_request_error")
+    body = {"type": kind, "message": error.message, "code": error.code or error.type, **_extra(error)}
+    headers = {**_headers(error), "x-litellm-call-id": call_id, "request-id": call_id}
+    return status, headers, {"type": "error", "error": body, "request_id": call_id}
+
+
+def anthropic_error_event(error: BaseException, call_id: str) -> bytes:
+    """https://docs.claude.com/en/docs/build-with-claude/streaming#error-events"""
+    return b"event: error\ndata: " + orjson.dumps(anthropic_error(error, call_id)[2]) + b"\n\n"
+
+
+def _shown(error: BaseException, call_id: str) -> TollkeeperError:
+    if isinstance(error, TollkeeperError):
+        return error
+    log.error("unexpected %s in call %s", type(error).__name__, call_id, exc_info=error)
+    return OurError("Internal server error. The call id is in x-litellm-call-id.")
 
 
 def _headers(error: TollkeeperError) -> dict[str, str]:

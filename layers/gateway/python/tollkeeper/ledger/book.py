@@ -1,30 +1,39 @@
 """Writes ledger entries so that none is lost: idempotent by request id, retried, and as a last resort printed whole to the log."""
 
 import logging
+from collections.abc import AsyncIterator, Callable
 
 import orjson
 
-from tollkeeper.clock import Clock
+from tollkeeper.clock import Clock, iso, time_ordered_id
 from tollkeeper.errors import StoreUnavailable
 from tollkeeper.ledger.entry import Entry, to_item
-from tollkeeper.store.table import ConditionFailed, Table
+from tollkeeper.store.items import LEDGER_SHARDS
+from tollkeeper.store.table import ConditionFailed, Item, Table
 
 RETRY_DELAYS = (0.05, 0.2, 1.0)
 log = logging.getLogger("tollkeeper.ledger")
 
 
-class Ledger:
-    """The append side of the ledger table."""
+_BUCKET_CHARACTERS, _BUCKET_SECONDS = 6, 262
+"""So many characters of a time-ordered id are the same for so many seconds."""
 
-    def __init__(self, table: Table, clock: Clock) -> None:
+
+class Ledger:
+    """The append side of the ledger table, and the one question a janitor has."""
+
+    def __init__(self, table: Table, clock: Clock, told: Callable[[Entry], None] = lambda _: None) -> None:
+        """`told` hears of every entry, for metrics; it must not block."""
         self._table = table
         self._clock = clock
+        self._told = told
 
     async def record(self, entry: Entry) -> None:
         """Never raises: the caller of a finished call has nothing to do about it.
 
         An entry that could not be written is logged as one line `ledger_entry_unwritten` that holds all of it, so that it can be put back.
         """
+        self._told(entry)
         item = to_item(entry)
         for delay in (*RETRY_DELAYS, None):
             try:
@@ -37,3 +46,29 @@ class Ledger:
                     log.error("ledger_entry_unwritten %s %s", error.message, orjson.dumps(item).decode())
                     return
                 await self._clock.sleep(delay)
+
+    async def booked(self, hold_id: str, created: float) -> int | None:
+        """The cost of the call that was paid from this hold, or None. `created` is when the hold was made.
+
+        A call's id is a little older than its hold, so two stretches of ids are read in each shard of its day: slow, and rarely asked.
+        Raises StoreUnavailable.
+        """
+        prefixes = {time_ordered_id(moment, bytes(10))[:_BUCKET_CHARACTERS] for moment in (created - _BUCKET_SECONDS, created)}
+        days = {iso(moment)[:10] for moment in (created, created + _BUCKET_SECONDS)}
+        for day in sorted(days):
+            for shard in range(LEDGER_SHARDS):
+                for prefix in sorted(prefixes):
+                    async for item in self._entries(f"day#{day}#{shard}", prefix):
+                        if hold_id in item.get("hold_ids", ()):
+                            return int(item["cost"])
+        return None
+
+    async def _entries(self, pk: str, prefix: str) -> AsyncIterator[Item]:
+        after: str | None = None
+        while True:
+            page = await self._table.query(pk, prefix=prefix, after=after, limit=1000)
+            for item in page.items:
+                yield item
+            if page.next is None:
+                return
+            after = page.next

@@ -58,7 +58,7 @@ def cost_of(usage: Usage, prices: Prices) -> CostBreakdown:
     input_tokens = usage.input + _beside(usage.input, creation, usage.cache_read, usage.audio_input)
     output_tokens = usage.output + _beside(usage.output, usage.reasoning, usage.audio_output)
     parts: dict[str, int] = {}
-    for name, tokens in (*_input(usage, input_tokens, creation), *_output(usage, output_tokens), ("request", 1)):
+    for name, tokens in (*_input(usage, input_tokens, creation), *_output(usage, output_tokens), ("request", usage.requests)):
         if tokens:
             part = _PART.get(name, name)
             parts[part] = parts.get(part, 0) + tokens * rate_of(prices, name, input_tokens)

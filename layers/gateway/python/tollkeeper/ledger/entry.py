@@ -58,7 +58,8 @@ class Entry:
     fallbacks: int = 0
     latency_ms: int = 0
     first_token_ms: int | None = None
-    hold_id: str | None = None
+    hold_ids: tuple[str, ...] = ()
+    """The budget holds this call was paid from (budgets/)."""
     unconfirmed: bool = False
     """Booked by the janitor at the full hold: nothing was heard of the call."""
 

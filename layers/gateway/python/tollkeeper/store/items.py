@@ -15,6 +15,7 @@ directory   pk                        sk          gsi1 (listing)        gsi2 (by
   membership    team#<id> or organization#<id>   member#<user id>        user#<id>/<teams or organizations>#…
   rotated key   key#<hash of its new text>       key      (points to the record: auth/records.py KeyPointer)
   key to rotate rotations             <due>#<hash>
+  model         models                <model id>
 ledger
   entry         day#<yyyy-mm-dd>#<shard>  <request id>    key#<hash> / <request id>   team#<id> / …   user#<id> / …
   audit entry   audit                 <number in 12 digits>   audit/<kind>#<id> / number   audit/by#<who> / number
@@ -25,6 +26,8 @@ counters
   its slices     <scope>#~<number>    <window>            (budgets/slices.py)
   rate window    <scope>              minute#<minute since epoch> | utcday#<day since epoch>
   hold register  holds#<shard>        <hour>#<scope>#<window>   (budgets/janitor.py)
+  breaker        routing#<group>      breaker#<deployment>      (routing/cells.py)
+  its statistics routing#<group>      use#<deployment>#minute#<minute since epoch>   (routing/statistics.py)
 """
 
 from hashlib import sha256
@@ -42,6 +45,7 @@ ACCESS_GROUP_SK = "accessgroup"
 AUDIT_PK = "audit"
 AUDIT_MARK_SK = "mark"
 ROTATIONS_PK = "rotations"
+MODELS_PK = "models"
 KEY_ALIAS = "keyalias"
 USER_EMAIL = "useremail"
 LEDGER_SHARDS = 8
@@ -171,6 +175,23 @@ def hold_register_pk(scope: str) -> str:
 def hold_register_sk(hour: int, scope: str, window: str) -> str:
     """`hour` counts from the epoch, in seven digits so that entries sort by age."""
     return f"{hour:07d}#{scope}#{window}"
+
+
+BREAKER_PREFIX, USE_PREFIX = "breaker#", "use#"
+
+
+def routing_pk(group: str) -> str:
+    """Everything that routing remembers of a group's deployments: one query reads it."""
+    return scope_pk("routing", group)
+
+
+def breaker_sk(deployment_id: str) -> str:
+    return BREAKER_PREFIX + _id(deployment_id)
+
+
+def routing_use_sk(deployment_id: str, minute: str = "") -> str:
+    """`minute` as `minute_sk` makes it; without it, what the sort keys of all of a deployment's minutes begin with."""
+    return f"{USE_PREFIX}{_id(deployment_id)}#{minute}"
 
 
 def _id(text: str) -> str:

@@ -1,0 +1,169 @@
+"""One call and what the pipeline knows of it: what was asked, where it may be served, in whose words each place is asked, what it used."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from tollkeeper.admission.doorkeeper import Ticket
+from tollkeeper.admission.payer import Payer
+from tollkeeper.auth.principal import Principal
+from tollkeeper.budgets.estimate import input_tokens, output_tokens
+from tollkeeper.catalog.endpoints import CHAT, ENDPOINTS, RESPONSES, Endpoint, mode_of, speaks_responses
+from tollkeeper.catalog.reasoning import thinks_unseen
+from tollkeeper.clock import Clock
+from tollkeeper.config.snapshot import Deployment
+from tollkeeper.dialects.anthropic_encode import MIN_THINKING_BUDGET
+from tollkeeper.dialects.base import Json
+from tollkeeper.dialects.native import NativeDialect, has_native, native
+from tollkeeper.dialects.usage import Usage
+from tollkeeper.errors import BadRequest
+from tollkeeper.ledger.account import Account
+from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_CUT, STATUS_SUCCESS, Entry
+from tollkeeper.money import nano_to_usd
+from tollkeeper.providers.client import ProviderClient
+from tollkeeper.routing.plan import Plan
+from tollkeeper.routing.resolve import ModelGroup
+
+ToHub = Callable[[Json, Deployment], Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as an edge parsed it, in the endpoint's own words. `deadline` is epoch seconds, where the platform sets one.
+
+    `to_hub` says it as a chat completion, for a deployment that does not speak the endpoint's dialect; None: they are the same words.
+    """
+
+    id: str
+    shown_id: str
+    body: Json
+    raw: bytes
+    """The body as it came: its size bounds its tokens."""
+    headers: Mapping[str, str]
+    query: Mapping[str, str] = field(default_factory=dict)
+    deadline: float | None = None
+    endpoint: Endpoint = CHAT
+    to_hub: ToHub | None = None
+
+    @property
+    def streamed(self) -> bool:
+        return bool(self.body.get("stream"))
+
+    def seconds_left(self, clock: Clock) -> float | None:
+        return self.deadline - clock.now() if self.deadline is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """An admitted call."""
+
+    call: Call
+    group: ModelGroup
+    plan: Plan
+    account: Account
+    ticket: Ticket
+
+    def wording(self, deployment: Deployment, body: Json) -> tuple[NativeDialect | None, Json]:
+        """(dialect, request in its words); None: a chat completion. Raises BadRequest for what that cannot say."""
+        call, body = self.call, _thinking_within(self.call.body, body)
+        found = None if ProviderClient.is_scripted(deployment, body) else _native(call.endpoint, deployment)
+        if found is not None:
+            return found, body
+        if not call.endpoint.bridged:
+            raise BadRequest(f"{call.endpoint.route}: mock_response only answers chats.", param="model")
+        return None, call.to_hub(body, deployment) if call.to_hub else body
+
+    def input_estimate(self, deployment: Deployment) -> int:
+        return input_tokens(self.call.body, len(self.call.raw), deployment.provider, deployment.model)
+
+    def unstated(self, status: str) -> Usage | None:
+        """What an answer that had begun used, where the provider did not say; what a try took in before that is on the account as lost."""
+        account, deployment, limit = self.account, self.account.deployment, self.ticket.limit
+        ended_early = status in {STATUS_CUT, STATUS_CANCELLED}
+        if not (ended_early or (status == STATUS_SUCCESS and account.usage is None)):
+            return None
+        if deployment is None or account.entry.first_token_ms is None:
+            return None
+        hidden = limit if thinks_unseen(deployment.model, self.call.body) else None
+        received = output_tokens(account.text_bytes)
+        return Usage(input=self.input_estimate(deployment), output=hidden or min(received, limit or received))
+
+    def headers(self) -> dict[str, str]:
+        """Of the answer."""
+        headers = {
+            "x-litellm-call-id": self.call.shown_id,
+            "x-request-id": self.call.id,
+            "x-litellm-model-id": self.account.entry.deployment_id or "",
+            "x-litellm-model-group": self.group.name,
+            "x-litellm-attempted-retries": str(self.plan.tries - 1 - self.plan.fallbacks_used),
+            "x-litellm-attempted-fallbacks": str(self.plan.fallbacks_used),
+            **self.ticket.headers,
+        }
+        if (cost := self.account.cost()) is not None:
+            headers["x-litellm-response-cost"] = repr(nano_to_usd(cost.total))
+        return headers
+
+
+def entry_of(call: Call, principal: Principal, payer: Payer, now: float) -> Entry:
+    """The ledger entry as it opens."""
+    return Entry(
+        request_id=call.id,
+        call_id=call.shown_id,
+        started_at=now,
+        call_type=call.endpoint.call_type,
+        model=call.body["model"],
+        stream=call.streamed,
+        key_hash=principal.key_hash,
+        key_alias=principal.key_alias,
+        key_name=principal.key_name,
+        team_id=principal.team_id,
+        user_id=principal.user_id,
+        organization_id=principal.organization_id,
+        customer_id=payer.customer_id,
+        tags=payer.tags,
+    )
+
+
+def serving(group: ModelGroup, endpoint: Endpoint) -> ModelGroup | None:
+    """The group's deployments that can serve the endpoint; None if there are none."""
+    able = tuple(row for row in group.deployments if serves(row, endpoint))
+    if len(able) == len(group.deployments):
+        return group
+    return replace(group, deployments=able) if able else None
+
+
+def serves(deployment: Deployment, endpoint: Endpoint) -> bool:
+    if not endpoint.modes:
+        return True
+    return mode_of(deployment) in endpoint.modes and (endpoint.bridged or has_native(endpoint.name, deployment.dialect))
+
+
+def cannot_serve(group: ModelGroup, endpoint: Endpoint, model: str) -> BadRequest:
+    """Names what the caller can ask instead."""
+    routes = [row.route for row in ENDPOINTS if serving(group, row) is not None]
+    instead = f"it can be called at {', '.join(routes)}" if routes else "no endpoint of this gateway serves it"
+    return BadRequest(
+        f"{endpoint.route}: the model {model[:200]} cannot be called here; {instead}. "
+        "(What a model is for, an admin says in its model_info.mode.)",
+        param="model",
+        code="unsupported_endpoint",
+    )
+
+
+def _thinking_within(asked: Json, body: Json) -> Json:
+    """A budget's clamp may leave less than the caller's thinking budget, which Anthropic refuses: half of it is for thinking then."""
+    thinking, limit, wished = body.get("thinking"), body.get("max_tokens"), asked.get("max_tokens")
+    budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+    if type(limit) is not int or type(budget) is not int or type(wished) is not int or not limit <= budget < wished:
+        return body
+    if limit <= MIN_THINKING_BUDGET:
+        return {name: value for name, value in body.items() if name != "thinking"}
+    return {**body, "thinking": {**(thinking or {}), "budget_tokens": max(MIN_THINKING_BUDGET, limit // 2)}}
+
+
+def _native(endpoint: Endpoint, deployment: Deployment) -> NativeDialect | None:
+    dialect = deployment.dialect
+    if endpoint is RESPONSES and speaks_responses(deployment):
+        dialect = "openai_responses"
+    if endpoint.name == "completions" and mode_of(deployment) != "completion":
+        return None
+    return native(endpoint.name, dialect)

@@ -1,0 +1,39 @@
+"""Which path is which endpoint."""
+
+from starlette.types import ASGIApp
+
+from tollkeeper.edge.anthropic import MESSAGES_API, CountTokens
+from tollkeeper.edge.completions import COMPLETIONS_API
+from tollkeeper.edge.models import ModelsEdge
+from tollkeeper.edge.openai import CHAT_API
+from tollkeeper.edge.plain import EMBEDDINGS_API, MODERATIONS_API, RERANK_API
+from tollkeeper.edge.responses import RESPONSES_API
+from tollkeeper.edge.serving import Desk
+from tollkeeper.edge.utils import Utils
+
+Row = tuple[str, str, ASGIApp]
+_V1 = ("/v1", "")
+_NAMED_IN_PATH = ("/engines/{model:path}", "/v1/engines/{model:path}", "/openai/deployments/{model:path}")
+"""Azure's clients and the oldest of OpenAI's name the model in the path.
+https://learn.microsoft.com/azure/ai-foundry/openai/reference"""
+
+
+def llm_routes(desk: Desk) -> list[Row]:
+    """(method, path, app)"""
+    models, utils = ModelsEdge(desk), Utils(desk)
+    messages, responses, rerank = desk.endpoint(MESSAGES_API), desk.endpoint(RESPONSES_API), desk.endpoint(RERANK_API)
+    everywhere = (("/chat/completions", CHAT_API), ("/completions", COMPLETIONS_API), ("/embeddings", EMBEDDINGS_API))
+    return [
+        *(("POST", prefix + path, app) for path, api in everywhere for app in (desk.endpoint(api),) for prefix in (*_V1, *_NAMED_IN_PATH)),
+        *(("POST", prefix + "/responses", responses) for prefix in (*_V1, "/openai/v1")),
+        *(("POST", prefix + "/moderations", desk.endpoint(MODERATIONS_API)) for prefix in _V1),
+        *(("POST", prefix + "/rerank", rerank) for prefix in (*_V1, "/v2")),
+        ("POST", "/v1/messages", messages),
+        ("POST", "/v1/messages/count_tokens", CountTokens(desk)),
+        ("POST", "/utils/token_counter", utils.token_counter),
+        ("GET", "/utils/supported_openai_params", utils.supported_params),
+        ("POST", "/cost/estimate", utils.cost_estimate),
+        ("GET", "/health", utils.health),
+        *(("GET", prefix + "/models", models.models) for prefix in _V1),
+        *(("GET", prefix + "/models/{model:path}", models.model) for prefix in _V1),
+    ]

@@ -1,0 +1,171 @@
+"""What every LLM endpoint has in common: read the request, let the pipeline serve it, answer or stream, and turn failures into the
+caller's own error shape. What differs is an `Api` row.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from tollkeeper.admission.visit import Call, ToHub
+from tollkeeper.catalog.endpoints import Endpoint
+from tollkeeper.clock import Clock
+from tollkeeper.dialects.base import Chunk, Json
+from tollkeeper.dialects.fields import unfold_extra_body
+from tollkeeper.edge.http import ClientGone, Receive, Scope, Send, headers_of, query_of, read_json, send_json
+from tollkeeper.edge.problems import openai_error, openai_error_event
+from tollkeeper.edge.sse import EventStream
+from tollkeeper.errors import BadRequest
+from tollkeeper.pipeline import Answer, Gateway
+
+
+class Frames(Protocol):
+    """Chunks → the bytes of the caller's stream."""
+
+    def feed(self, batch: list[Chunk]) -> bytes: ...
+    def end(self) -> bytes:
+        """The provider is done."""
+        ...
+
+    def fail(self, error: BaseException, call_id: str) -> bytes:
+        """The last event of a stream that broke."""
+        ...
+
+
+ErrorShape = Callable[[BaseException, str], tuple[int, dict[str, str], Json]]
+Say = Callable[[Json, Json], Json]
+"""(hub answer or the provider's own, request) → what the caller gets."""
+
+
+class Passed:
+    """Frames of events that are as the caller wants them."""
+
+    def __init__(self, request: Json) -> None:
+        pass
+
+    def feed(self, batch: list[Chunk]) -> bytes:
+        return b"".join([chunk.raw for chunk in batch if chunk.raw is not None])
+
+    def end(self) -> bytes:
+        return b""
+
+    def fail(self, error: BaseException, call_id: str) -> bytes:
+        return openai_error_event(error, call_id)
+
+
+def unchanged(answer: Json, request: Json) -> Json:
+    return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One endpoint as its callers know it. `check` raises BadRequest; it may return another body.
+
+    `say` and `frames` are for answers of a chat completion that served it, `native_*` for answers in the endpoint's own words.
+    """
+
+    endpoint: Endpoint
+    check: Callable[[Json, Mapping[str, str]], Json]
+    frames: Callable[[Json], Frames] = Passed
+    native_frames: Callable[[Json], Frames] = Passed
+    say: Say = unchanged
+    native_say: Say = unchanged
+    to_hub: ToHub | None = None
+    error: ErrorShape = openai_error
+
+
+class Desk:
+    """What endpoints are made with."""
+
+    def __init__(self, gateway: Gateway, clock: Clock, *, max_request_bytes: int, heartbeat_seconds: float) -> None:
+        self.gateway = gateway
+        self.clock = clock
+        self._limit = max_request_bytes
+        self._heartbeat_seconds = heartbeat_seconds
+
+    def endpoint(self, api: Api) -> "ApiEndpoint":
+        return ApiEndpoint(self, api)
+
+    async def read(self, scope: Scope, receive: Receive, call_id: str, api: Api) -> Call:
+        """Raises BadRequest, PayloadTooLarge, ClientGone."""
+        headers = headers_of(scope)
+        body, raw = await read_json(receive, headers, self._limit)
+        body = unfold_extra_body(body)
+        if model := scope.get("path_params", {}).get("model"):
+            body["model"] = model
+        body = api.check(body, headers)
+        deadline = scope.get("extensions", {}).get("tollkeeper.deadline")
+        shown_id = headers.get("x-litellm-call-id", call_id)[:128]
+        return Call(call_id, shown_id, body, raw, headers, query_of(scope), deadline, api.endpoint, api.to_hub)
+
+    def events(self, receive: Receive, send: Send) -> EventStream:
+        return EventStream(receive, send, self._heartbeat_seconds)
+
+
+class ApiEndpoint:
+    """Raw ASGI: no request object is built on the hot path."""
+
+    def __init__(self, desk: Desk, api: Api) -> None:
+        self._desk = desk
+        self._api = api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call_id = self._desk.clock.new_id()
+        try:
+            call = await self._desk.read(scope, receive, call_id, self._api)
+            if call.streamed:
+                await self._stream(call, receive, send)
+            else:
+                answer = await self._desk.gateway.serve(call)
+                say = self._api.native_say if answer.native else self._api.say
+                await send_json(send, 200, answer.headers, say(answer.body or {}, call.body))
+        except ClientGone:
+            return
+        except Exception as error:  # noqa: BLE001 - the edge is where every failure gets its answer
+            await send_json(send, *self._api.error(error, call_id))
+
+    async def _stream(self, call: Call, receive: Receive, send: Send) -> None:
+        events = self._desk.events(receive, send)
+        frames = self._api.frames(call.body)
+
+        async def produce() -> None:
+            nonlocal frames
+            answer = await self._desk.gateway.serve(call)
+            if answer.native:
+                frames = self._api.native_frames(call.body)
+            await _relay(answer, frames, events)
+
+        try:
+            await events.run(produce, {"x-litellm-call-id": call.shown_id})
+        except Exception as error:
+            if not events.begun:
+                raise
+            await events.write(frames.fail(error, call.shown_id))
+            await events.end()
+
+
+async def _relay(answer: Answer, frames: Frames, events: EventStream) -> None:
+    assert answer.stream is not None
+    try:
+        if not events.begun:
+            await events.begin(answer.headers)
+        async for batch in answer.stream:
+            if data := frames.feed(batch):
+                await events.write(data)
+        if data := frames.end():
+            await events.write(data)
+        await events.end()
+    finally:
+        await answer.stream.aclose()
+
+
+def model_named(body: Json, route: str) -> Json:
+    """Checks what every endpoint needs and the pipeline relies on; the rest is the provider's to judge."""
+    if not isinstance(body.get("model"), str) or not body["model"]:
+        raise BadRequest(
+            f"{route}: Invalid model name passed in model={str(body.get('model'))[:200]}. "
+            "Call `/v1/models` to view available models for your key.",
+            param="model",
+        )
+    if not isinstance(body.get("stream"), bool | None):
+        raise BadRequest("'stream' must be a boolean.", param="stream", code="invalid_type")
+    return body
