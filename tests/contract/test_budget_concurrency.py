@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from tests.support.budget_race import Tally, assert_settled, committed, race_scopes, storm, storm_in_process
-from tests.support.stores import ENGINES, Engine, Tables, engine, sqlite_tables
+from tests.support.stores import ATOMIC_ENGINES, Engine, Tables, engine, sqlite_tables
 
 from tollkeeper.clock import system
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=ATOMIC_ENGINES)
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     with engine(request.param, tmp_path_factory.mktemp(request.param)) as started:
         yield started

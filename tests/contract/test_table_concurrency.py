@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.support.stores import ENGINES, Engine, engine, spend, spend_in_process
+from tests.support.stores import ATOMIC_ENGINES, Engine, engine, spend, spend_in_process
 
 from tollkeeper.clock import system
 from tollkeeper.store.sqlite import SqliteStore
@@ -22,7 +22,7 @@ GRANTS = 40
 CAP = AMOUNT * GRANTS + 3  # the rest is too small for one more
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=ATOMIC_ENGINES)
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     with engine(request.param, tmp_path_factory.mktemp(request.param)) as started:
         yield started

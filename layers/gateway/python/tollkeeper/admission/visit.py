@@ -11,7 +11,6 @@ from tollkeeper.catalog.endpoints import CHAT, ENDPOINTS, RESPONSES, Endpoint, m
 from tollkeeper.catalog.reasoning import thinks_unseen
 from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Deployment
-from tollkeeper.dialects.anthropic_encode import MIN_THINKING_BUDGET
 from tollkeeper.dialects.base import Json
 from tollkeeper.dialects.native import NativeDialect, has_native, native
 from tollkeeper.dialects.usage import Usage
@@ -23,6 +22,8 @@ from tollkeeper.providers.client import ProviderClient
 from tollkeeper.routing.plan import Plan
 from tollkeeper.routing.resolve import ModelGroup
 
+MIN_THINKING_BUDGET = 1_024
+"""Tokens. https://docs.claude.com/en/docs/build-with-claude/extended-thinking"""
 ToHub = Callable[[Json, Deployment], Json]
 
 

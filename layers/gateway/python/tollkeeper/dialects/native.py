@@ -68,6 +68,11 @@ def one_limit(body: Json, name: str) -> None:
         body[name] = min(numbers) if numbers else given[0]
 
 
+def framed(kind: str, data: bytes) -> bytes:
+    """One server-sent event."""
+    return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
+
+
 class Streamless:
     """For endpoints that answer in one piece."""
 

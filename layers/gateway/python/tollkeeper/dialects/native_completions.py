@@ -69,7 +69,8 @@ class ChunkPasser:
         self.usage = mend.mend_usage(event.get("usage")) or self.usage
         said = sum(len(str(choice.get("text") or "").encode()) for choice in choices)
         data = {**event, "object": "text_completion", "model": self._target.alias}
-        return [Chunk(data, has_content=said > 0, usage=None if choices else self.usage, text_bytes=said)]
+        stated = self.usage if event.get("usage") and not choices else None
+        return [Chunk(data, has_content=said > 0, usage=stated, text_bytes=said)]
 
 
 class CompletionStream(FramedDecoder):

@@ -3,8 +3,6 @@
 https://docs.cohere.com/reference/embed · https://ai.google.dev/api/embeddings · https://docs.ollama.com/api/embed
 """
 
-import base64
-import struct
 from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -123,8 +121,3 @@ def texts_of(fields: Json) -> list[str]:
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise BadRequest("'input' must be a string or an array of strings: this model takes no token arrays.", param="input")
     return texts
-
-
-def as_base64(vector: list[float]) -> str:
-    """Little-endian 32-bit floats, as OpenAI's `encoding_format: base64` has them."""
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

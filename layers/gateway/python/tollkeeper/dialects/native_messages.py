@@ -19,7 +19,7 @@ from tollkeeper.dialects.bedrock_invoke import BedrockInvoke, InvokeStream
 from tollkeeper.dialects.error_bodies import error_from_tree, not_json
 from tollkeeper.dialects.eventstream import Message
 from tollkeeper.dialects.fields import GATEWAY_FIELDS, drop_unsupported, forwarded_headers, unsupported_by_profile
-from tollkeeper.dialects.native import one_limit
+from tollkeeper.dialects.native import framed, one_limit
 from tollkeeper.dialects.vertex_anthropic import VertexAnthropic, raw_predict_url
 from tollkeeper.errors import UpstreamProtocolError
 
@@ -199,11 +199,6 @@ class NativeInvokeStream(InvokeStream):
             chunk.data.pop("amazon-bedrock-invocationMetrics", None)
             chunk.raw = framed(kind_of(chunk.data), orjson.dumps(chunk.data))
         return chunks
-
-
-def framed(kind: str, data: bytes) -> bytes:
-    """One server-sent event."""
-    return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
 
 
 def _said(event: Json, kind: str) -> int:

@@ -10,8 +10,7 @@ from tollkeeper.dialects.endpoint import endpoint
 from tollkeeper.dialects.error_bodies import not_json
 from tollkeeper.dialects.fields import GATEWAY_FIELDS, drop_unsupported, forwarded_headers, unsupported_by_profile
 from tollkeeper.dialects.hub_stream import FramedDecoder, SseData, as_object, as_word
-from tollkeeper.dialects.native import one_limit
-from tollkeeper.dialects.native_messages import framed
+from tollkeeper.dialects.native import framed, one_limit
 from tollkeeper.dialects.responses_api import OpenAIResponses
 from tollkeeper.dialects.responses_decode import failure, hub_usage
 from tollkeeper.errors import BadRequest, UpstreamProtocolError

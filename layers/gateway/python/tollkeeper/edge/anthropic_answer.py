@@ -11,7 +11,7 @@ import orjson
 from tollkeeper.dialects.anthropic_blocks import kind_of
 from tollkeeper.dialects.base import Chunk, Json
 from tollkeeper.dialects.hub_stream import as_index, as_object, as_objects
-from tollkeeper.dialects.native_messages import framed
+from tollkeeper.dialects.native import framed
 from tollkeeper.dialects.usage import usage_from_hub
 from tollkeeper.edge.anthropic_request import carrying
 from tollkeeper.edge.problems import anthropic_error_event

@@ -3,13 +3,14 @@
 https://platform.openai.com/docs/api-reference/embeddings · …/moderations · https://docs.cohere.com/reference/rerank
 """
 
+import base64
+import struct
 from collections.abc import Mapping
 from types import UnionType
 
 from tollkeeper.catalog.endpoints import EMBEDDINGS, MODERATIONS, RERANK
 from tollkeeper.dialects.base import Json
 from tollkeeper.dialects.hub_stream import as_objects
-from tollkeeper.dialects.native_embeddings import as_base64
 from tollkeeper.edge.serving import Api, model_named
 from tollkeeper.errors import BadRequest
 
@@ -43,10 +44,15 @@ def embedded(answer: Json, request: Json) -> Json:
     if request.get("encoding_format") != "base64":
         return answer
     rows = [
-        {**row, "embedding": as_base64(row["embedding"])} if isinstance(row.get("embedding"), list) else row
+        {**row, "embedding": _as_base64(row["embedding"])} if isinstance(row.get("embedding"), list) else row
         for row in as_objects(answer.get("data"))
     ]
     return {**answer, "data": rows}
+
+
+def _as_base64(vector: list[float]) -> str:
+    """Little-endian 32-bit floats."""
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
 def _needed(body: Json, name: str, kinds: type | UnionType) -> None:

@@ -10,7 +10,7 @@ import orjson
 
 from tollkeeper.dialects.base import Chunk, Json
 from tollkeeper.dialects.hub_stream import as_index, as_object, as_objects
-from tollkeeper.dialects.native_messages import framed
+from tollkeeper.dialects.native import framed
 from tollkeeper.edge.problems import openai_error
 from tollkeeper.edge.responses_answer import (
     call_item,
