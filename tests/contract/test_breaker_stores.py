@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 from tests.support.routing import deployment, snapshot
-from tests.support.stores import ENGINES, Engine, StillClock, engine
+from tests.support.stores import ATOMIC_ENGINES, Engine, StillClock, engine
 
 from tollkeeper.clock import system
 from tollkeeper.errors import UpstreamRateLimited
@@ -16,7 +16,7 @@ from tollkeeper.routing.plan import Plan
 from tollkeeper.routing.resolve import Groups
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=ATOMIC_ENGINES)
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     with engine(request.param, tmp_path_factory.mktemp(request.param)) as started:
         yield started
