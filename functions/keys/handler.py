@@ -7,6 +7,6 @@ from mangum.types import ASGI
 
 from tollkeeper import bootstrap
 
-app, _ = bootstrap.lambda_app(bootstrap.Running.keys_app)
+app, _ = bootstrap.lambda_app(bootstrap.keys_app)
 # Mangum wants a coroutine where ASGI asks for an awaitable; ours is one.
 handler = Mangum(cast("ASGI", app), lifespan="off")

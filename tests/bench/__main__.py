@@ -21,7 +21,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from tests.support.gateway import MASTER_KEY, config_of, free_port, model
 
-from tollkeeper.bootstrap import Installation
+from tollkeeper.bootstrap import Installation, keys_app
 from tollkeeper.config.compile import compile_config
 from tollkeeper.settings import Settings
 
@@ -100,7 +100,7 @@ async def _gateway(base: str) -> tuple[App, str]:
     text = json.dumps(config_of(model("fast", "openai/gpt-4o-mini", base)))
     settings = Settings(state=":memory:", master_key=MASTER_KEY)
     running = await Installation(settings, snapshot=compile_config(text, env=lambda _: None)).start()
-    transport = httpx.ASGITransport(app=running.keys_app())
+    transport = httpx.ASGITransport(app=keys_app(running))
     async with httpx.AsyncClient(transport=transport, base_url="http://x", headers={"authorization": f"Bearer {MASTER_KEY}"}) as admin:
         key = (await admin.post("/key/generate", json={"models": ["fast"]})).json()["key"]
     return running.proxy_app(), key

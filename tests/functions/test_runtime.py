@@ -199,6 +199,7 @@ async def test_an_application_faster_than_its_reader_waits_for_it(sandbox):
         await box.api.until("still flooding", times=20)
         await box.api.release("reader")
         await box.api.until("end", answer.request_id)
+        await box.api.until("flooded")
         assert box.api.at("still flooding", nth=20) < box.api.at("flooded")
         assert len(answer.streamed[1]) == 64 << 20
 

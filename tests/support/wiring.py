@@ -10,7 +10,7 @@ import yaml
 from tests.support.gateway import MASTER_KEY, config_of
 from tests.support.stores import StillClock
 
-from tollkeeper.bootstrap import Installation, Running, Store
+from tollkeeper.bootstrap import Installation, Running, Store, local_app
 from tollkeeper.clock import iso
 from tollkeeper.config.compile import compile_config
 from tollkeeper.providers.transport import OutboundRequest, Response
@@ -124,5 +124,5 @@ async def wire(
         Settings(state=":memory:"), snapshot=snapshot, transport=transport, store=store, clock=moment, env=known.get
     )
     running = await installation.start()
-    client = httpx.AsyncClient(transport=httpx.ASGITransport(app=running.local_app()), base_url="http://gateway")
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app=local_app(running)), base_url="http://gateway")
     return Wired(running, transport, moment, client, counters)

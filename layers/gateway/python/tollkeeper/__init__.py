@@ -1,3 +1,3 @@
-"""Tollkeeper: a serverless LLM gateway. Start reading at `bootstrap.py` (what is wired) and `pipeline.py` (one request)."""
+"""Tollkeeper: a serverless LLM gateway. Start reading at `bootstrap/` (what is wired) and `pipeline.py` (one request)."""
 
 __version__ = "0.1.0"

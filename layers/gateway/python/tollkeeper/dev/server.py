@@ -39,7 +39,7 @@ def main() -> None:
 
 async def _serve(running: bootstrap.Running, listener: socket.socket) -> None:
     config = uvicorn.Config(
-        running.local_app(),
+        bootstrap.local_app(running),
         log_config=None,
         access_log=False,
         server_header=False,

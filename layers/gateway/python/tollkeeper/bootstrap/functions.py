@@ -1,0 +1,46 @@
+"""What the folders of functions/ start: one maker for each kind of trigger."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.types import ASGIApp
+
+from tollkeeper.bootstrap.installation import Installation
+from tollkeeper.bootstrap.running import Running
+from tollkeeper.edge.lazy import LazyApp
+from tollkeeper.settings import Settings
+from tollkeeper.telemetry import log
+
+
+def lambda_app(build: Callable[[Running], ASGIApp]) -> tuple[ASGIApp, Callable[[], Awaitable[None]]]:
+    """The app of a Lambda function, and its `drain`. The configuration is read now; the rest waits for the first request."""
+    settings = Settings.from_env()
+    log.configure(settings.log_level, json=True)
+    installation = Installation(settings)
+    started: list[Running] = []
+
+    async def first_use() -> ASGIApp:
+        started.append(await installation.start())
+        return build(started[0])
+
+    async def drain() -> None:
+        for running in started:
+            await running.gateway.drain()
+
+    return LazyApp(first_use, drain), drain
+
+
+def janitor_handler() -> Callable[[object, object], dict[str, int]]:
+    """A Lambda handler for a schedule: one sweep. Answers `{"expired": <holds ended>}`."""
+    settings = Settings.from_env()
+    log.configure(settings.log_level, json=True)
+    installation = Installation(settings)
+    runner = asyncio.Runner()
+    started: list[Running] = []
+
+    async def sweep() -> dict[str, int]:
+        if not started:
+            started.append(await installation.start())
+        return {"expired": await started[0].housekeeping.sweep()}
+
+    return lambda _event, _context: runner.run(sweep())

@@ -1,0 +1,152 @@
+"""An installation whose secrets are known: the features, wired, and the proxy's app over them."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import tzinfo
+from random import SystemRandom
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tollkeeper.admission.doorkeeper import MIN_OUTPUT_TOKENS, Doorkeeper
+from tollkeeper.admission.housekeeping import Housekeeping
+from tollkeeper.admission.payer import Policy
+from tollkeeper.admission.spending import Spending
+from tollkeeper.auth.authenticate import Authenticator
+from tollkeeper.bootstrap.installation import Installation
+from tollkeeper.budgets.hold import Options
+from tollkeeper.budgets.janitor import Janitor
+from tollkeeper.budgets.reserve import Budgets
+from tollkeeper.budgets.windows import zone_named
+from tollkeeper.config.snapshot import Snapshot
+from tollkeeper.edge.app import EdgeParts, create_app
+from tollkeeper.errors import StoreUnavailable
+from tollkeeper.ledger.book import Ledger
+from tollkeeper.limits.rate import Limits
+from tollkeeper.pipeline import Gateway
+from tollkeeper.providers.client import ProviderClient
+from tollkeeper.routing.fleet import Fleet
+from tollkeeper.routing.live import LiveGroups
+from tollkeeper.telemetry.metrics import Metrics
+
+READY_PROBE = ("ready", "ready")
+
+
+class Running:
+    """An installation whose secrets are known: makes the apps."""
+
+    def __init__(self, installation: Installation, pepper: bytes) -> None:
+        self.installation = installation
+        self.pepper = pepper
+        settings, snapshot, clock, store = installation.settings, installation.snapshot, installation.clock, installation.store
+        self.live = LiveGroups(snapshot, store.directory, clock, settings.key_cache_seconds)
+        self.authenticator = Authenticator(
+            store.directory,
+            pepper,
+            master_key=installation.master_key,
+            clock=clock,
+            cache_seconds=settings.key_cache_seconds,
+            key_header=snapshot.key_header,
+        )
+        self.metrics = Metrics(settings.environment, {row.group for row in snapshot.deployments}, clock, installation.write_metric)
+        ledger = Ledger(store.ledger, clock, self.metrics.call)
+        self.options = replace(_budget_options(snapshot), booked=ledger.booked)
+        self.budgets = Budgets(store.counters, clock, self.options, self.metrics.event)
+        self.spending = Spending(self.budgets, store.counters, clock, _zone(snapshot))
+        self.doorkeeper = _doorkeeper(installation, self.budgets, self.spending, self.metrics)
+        self.housekeeping = Housekeeping(Janitor(store.counters, clock, self.options, self.metrics.event), ledger, clock)
+        self.gateway = Gateway(
+            groups=self.live.groups,
+            authenticator=self.authenticator,
+            doorkeeper=self.doorkeeper,
+            client=ProviderClient(
+                installation.transport,
+                installation.credentials,
+                clock,
+                machine=lambda: installation.aws_credentials,
+                region=settings.aws_region,
+            ),
+            ledger=ledger,
+            clock=clock,
+            random=SystemRandom(),
+            books_before_reply=installation.embedded,
+            health=Fleet(store.counters, clock, SystemRandom()),
+        )
+
+    async def shown_master_key(self) -> str:
+        """For the operator's terminal: the key if this installation made it up, else where it comes from."""
+        snapshot = self.installation.snapshot
+        if self.installation.settings.master_key:
+            return "(TOLLKEEPER_MASTER_KEY)"
+        if snapshot.master_key is None:
+            return await self.installation.master_key() or ""
+        return "(general_settings.master_key)"
+
+    def proxy_app(self) -> ASGIApp:
+        return self.edge_app()
+
+    def edge_app(self, fallback: ASGIApp | None = None, background: Callable[[], Coroutine[Any, Any, None]] | None = None) -> ASGIApp:
+        """`fallback` gets what is no LLM route; `background` runs as long as the server does."""
+        return self._refreshed(create_app(replace(self._edge_parts(fallback), background=background)))
+
+    def _refreshed(self, app: ASGIApp) -> ASGIApp:
+        """Before each request, models that were added or changed in the directory (a read every few seconds, shared by all)."""
+
+        async def refreshed(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                await self.live.refresh()
+            await app(scope, receive, send)
+
+        return refreshed
+
+    def _edge_parts(self, fallback: ASGIApp | None) -> EdgeParts:
+        settings = self.installation.settings
+        return EdgeParts(
+            self.gateway,
+            self.installation.clock,
+            max_request_bytes=self.installation.snapshot.max_request_bytes or settings.max_request_bytes,
+            heartbeat_seconds=settings.heartbeat_seconds,
+            ready=self._ready,
+            on_stop=self.stop,
+            fallback=fallback,
+        )
+
+    async def stop(self) -> None:
+        """Every finished call is in the books before anything is let go."""
+        await self.gateway.drain()
+        await self.installation.transport.aclose()
+        self.installation.store.close()
+
+    async def _ready(self) -> bool:
+        try:
+            await self.installation.store.directory.get(*READY_PROBE)
+        except StoreUnavailable:
+            return False
+        return True
+
+
+def _budget_options(snapshot: Snapshot) -> Options:
+    own = snapshot.settings.get("tollkeeper", {}).get("budgets") or {}
+    status = snapshot.settings.get("litellm_settings", {}).get("budget_exceeded_status_code")
+    given = {"status": status, **{name: own.get(name) for name in ("clamp_percent", "wait_seconds")}}
+    return Options(**{name: value for name, value in given.items() if value is not None})
+
+
+def _zone(snapshot: Snapshot) -> tzinfo:
+    return zone_named(snapshot.settings.get("litellm_settings", {}).get("timezone") or "UTC")
+
+
+def _doorkeeper(installation: Installation, budgets: Budgets, spending: Spending, metrics: Metrics) -> Doorkeeper:
+    settings = installation.snapshot.settings
+    general, own = settings.get("general_settings", {}), settings.get("tollkeeper", {})
+    fail_closed = general.get("fail_closed_rate_limit_enforcement") is True
+    return Doorkeeper(
+        budgets,
+        Limits(installation.store.counters, installation.clock, fail_closed=fail_closed),
+        spending,
+        Policy.of(installation.snapshot),
+        installation.clock,
+        zone=_zone(installation.snapshot),
+        min_output_tokens=(own.get("budgets") or {}).get("min_output_tokens") or MIN_OUTPUT_TOKENS,
+        on_refusal=metrics.refusal,
+    )
