@@ -1,14 +1,11 @@
 """Management through the real program: what a change does to callers, and the command line."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import openai
 import pytest
-from tests.support.gateway import MASTER_KEY, GatewayProcess, config_of, model
+from tests.support.gateway import GatewayProcess, config_of, model
 from tests.support.upstream import Upstream, as_json, completion
 
 
@@ -52,23 +49,3 @@ def test_a_regenerated_key_goes_on_and_the_old_text_stops(gateway: GatewayProces
         client.chat.completions.create(model="fast", messages=[{"role": "user", "content": "x"}])
     with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=old, max_retries=0) as client, pytest.raises(openai.AuthenticationError):
         client.chat.completions.create(model="fast", messages=[{"role": "user", "content": "x"}])
-
-
-def test_the_command_line_applies_a_file_and_verifies_the_audit_chain(gateway: GatewayProcess, tmp_path: Path) -> None:
-    (tmp_path / "directory.yaml").write_text(
-        "teams:\n  - team_id: painters\n    max_budget: 3\nkeys:\n  - key_alias: easel\n    team_id: painters\n"
-    )
-
-    def tollkeeper(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "tollkeeper.dev.cli", *arguments, "--url", gateway.url, "--key", MASTER_KEY]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, env=gateway.environment(), check=False)
-
-    planned = tollkeeper("apply", "-f", str(tmp_path / "directory.yaml"), "--dry-run")
-    assert planned.returncode == 0, planned.stderr
-    assert "painters" in planned.stdout
-    assert gateway.admin("GET", "/team/info", team_id="painters").status_code == 404
-    assert tollkeeper("apply", "-f", str(tmp_path / "directory.yaml")).returncode == 0
-    assert gateway.admin("GET", "/team/info", team_id="painters").json()["team_info"]["max_budget"] == 3
-    assert "easel" in tollkeeper("keys").stdout
-    assert "painters" in tollkeeper("export").stdout
-    assert tollkeeper("audit", "verify").returncode == 0

@@ -94,6 +94,15 @@ class GatewayProcess:
             connection.close()
         return sorted((item for item in found if item["pk"].startswith("day#")), key=lambda item: str(item["sk"]))
 
+    def forget(self, table: str, pk: str, sk: str) -> None:
+        """Removes an item from the state folder behind the gateway's back."""
+        removed = 0
+        for path in self.state.glob("*.db"):
+            with sqlite3.connect(path) as connection:
+                removed += connection.execute(f"DELETE FROM {table} WHERE pk = ? AND sk = ?", (pk, sk)).rowcount
+            connection.close()
+        assert removed == 1
+
 
 def model(name: str, upstream: str, api_base: str, **params: Any) -> dict[str, Any]:
     """One row of model_list."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tollkeeper.dev.cli_gateway import GatewayClient
+from tollkeeper.dev.gateway_client import GatewayClient
 from tollkeeper.errors import BadRequest
 
 Progress = Callable[[int, int], None]
@@ -161,6 +161,11 @@ async def export(client: GatewayClient) -> dict[str, list[dict[str, Any]]]:
         if rows:
             found[section.name] = sorted(rows, key=lambda row: str(row[section.id_field]))
     return found
+
+
+async def listed(client: GatewayClient, name: str) -> list[dict[str, Any]]:
+    """Every row of a section, all its pages."""
+    return await _listed(client, next(section for section in SECTIONS if section.name == name))
 
 
 async def _step(client: GatewayClient, section: Section, row: dict[str, Any]) -> Step | None:

@@ -1,14 +1,10 @@
-import argparse
-
 import pytest
 import yaml
 from tests.support.admin import Admin, make_admin
 
-from tollkeeper.dev import cli_admin
-from tollkeeper.dev.cli_directory import apply, check, export, plan
-from tollkeeper.dev.cli_gateway import GatewayClient, GatewayRefused
+from tollkeeper.dev.directory import apply, check, export, plan
+from tollkeeper.dev.gateway_client import GatewayClient, GatewayRefused
 from tollkeeper.errors import BadRequest
-from tollkeeper.store import items
 
 DIRECTORY = {
     "budgets": [{"budget_id": "small", "max_budget": 5, "budget_duration": "1d"}],
@@ -112,47 +108,3 @@ def test_a_file_that_is_wrong(document, message):
 async def test_the_gateways_own_words_when_it_refuses(bench):
     with pytest.raises(GatewayRefused, match="Unable to find Team: nowhere"):
         await bench.apply({"keys": [{"key_alias": "x", "team_id": "nowhere"}]})
-
-
-def parsed(*arguments: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    cli_admin.add_commands(parser.add_subparsers())
-    return parser.parse_args(arguments)
-
-
-async def test_the_command_writes_new_keys_to_a_private_file_once(bench, tmp_path, capsys):
-    file, out = tmp_path / "directory.yaml", tmp_path / "keys"
-    file.write_text(yaml.safe_dump({"keys": [{"key_alias": "ci"}]}))
-    dry = parsed("apply", "-f", str(file), "--dry-run")
-    assert await dry.run(dry, bench.client) == 0
-    assert capsys.readouterr().out == "+ keys ci\n"
-    real = parsed("apply", "-f", str(file), "--keys-out", str(out))
-    assert await real.run(real, bench.client) == 0
-    alias, _, text = out.read_text().strip().partition(": ")
-    assert (alias, out.stat().st_mode & 0o777) == ("ci", 0o600)
-    assert await bench.admin.authenticator.verify(text)
-    assert await real.run(real, bench.client) == 0
-    assert capsys.readouterr().out.endswith("nothing to do\n")
-
-
-async def test_audit_verify(bench, capsys):
-    await bench.apply(DIRECTORY)
-    verify = parsed("audit", "verify")
-    assert await verify.run(verify, bench.client) == 0
-    assert "unbroken" in capsys.readouterr().out
-    await bench.admin.store.ledger.delete(items.AUDIT_PK, items.audit_sk(3))
-    assert await verify.run(verify, bench.client) == 1
-    assert "entry 3: missing" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("command", "shown"), [("keys", "ci"), ("teams", "core"), ("users", "ann@example.com"), ("budgets", "small")])
-async def test_a_glance(bench, capsys, command, shown):
-    await bench.apply(DIRECTORY)
-    glance = parsed(command)
-    assert await glance.run(glance, bench.client) == 0
-    assert shown in capsys.readouterr().out
-
-
-def test_no_key_and_no_gateway(capsys):
-    assert cli_admin.main(["keys", "--url", "http://127.0.0.1:9", "--key", "sk-x"]) == 1
-    assert "tollkeeper: http://127.0.0.1:9" in capsys.readouterr().err
