@@ -18,6 +18,10 @@ directory   pk                        sk          gsi1 (listing)        gsi2 (by
   model         models                <model id>
 ledger
   entry         day#<yyyy-mm-dd>#<shard>  <request id>    key#<hash> / <request id>   team#<id> / …   user#<id> / …
+  spend, by period  sum#<kind>#<yyyy-mm>      month#<value> or day#<dd>#<value>   (ledger/sums.py; kind `all`: sum#all, month#<yyyy-mm> or day#<yyyy-mm-dd>)
+  spend, by day and what  part#<kind>#<value>#<yyyy-mm>   <dd>#<digest of key, model, provider …>
+  ids already in them   rolled#<7 characters of ids>#<lane>   rolled
+  rollup lane   lane#<number>         lane        (ledger/roller.py)
   audit entry   audit                 <number in 12 digits>   audit/<kind>#<id> / number   audit/by#<who> / number
   audit mark    audit (in directory)  mark            the number and hash of the newest entry, so that a cut-off tail shows
 counters
@@ -135,6 +139,41 @@ def listing_sk(created_at: str, record_id: str) -> str:
 def ledger_pk(day: str, entry_id: str) -> str:
     """`day` is yyyy-mm-dd; the shard follows from the id, so that a writer's retry lands on the same item."""
     return f"day#{day}#{sum(entry_id[-4:].encode()) % LEDGER_SHARDS}"
+
+
+SUM_ALL_PK = "sum#all"
+ROLLED_SK = "rolled"
+LANE_SK = "lane"
+_ROLLED_CHARACTERS = 7
+"""So many characters of a time-ordered id are the same for eight seconds."""
+
+
+def sum_pk(kind: str, month: str) -> str:
+    """What every key, team … (`kind`) spent in a month (yyyy-mm) and on its days."""
+    return f"sum#{kind}#{month}"
+
+
+def sum_sk(value: str, day: str = "") -> str:
+    """`day` is dd; without it, the month's."""
+    return f"day#{day}#{_id(value)}" if day else f"month#{_id(value)}"
+
+
+def part_pk(kind: str, value: str, month: str) -> str:
+    """A month of one key, team …, by day and by what it was spent on."""
+    return f"part#{kind}#{_id(value)}#{month}"
+
+
+def rolled_pk(entry_id: str, lane: int) -> str:
+    """Where it is noted that an entry is in the sums; `rolled_name` is its attribute there."""
+    return f"rolled#{entry_id[:_ROLLED_CHARACTERS]}#{lane}"
+
+
+def rolled_name(entry_id: str) -> str:
+    return entry_id[_ROLLED_CHARACTERS:]
+
+
+def lane_pk(lane: int) -> str:
+    return f"lane#{lane}"
 
 
 LIFETIME_SK = "lifetime"

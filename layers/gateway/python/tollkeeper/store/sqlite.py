@@ -18,6 +18,7 @@ import orjson
 from tollkeeper.clock import Clock, system
 from tollkeeper.store import paging
 from tollkeeper.store.sqlite_file import BUSY_SECONDS, Database, Row, file_in
+from tollkeeper.store.sqlite_stream import SqliteStream
 from tollkeeper.store.table import AtMost, Condition, ConditionFailed, Equals, Exists, Item, Missing, Page
 from tollkeeper.store.values import (
     INDEXES,
@@ -62,6 +63,7 @@ class SqliteStore:
         self.ledger = SqliteTable(self._database, "ledger", INDEXES, clock)
         tables = (self.directory, self.counters, self.ledger)
         self._database.create(statement for table in tables for statement in table.schema())
+        self.stream = SqliteStream(self._database)
 
     def close(self) -> None:
         self._database.close()
