@@ -22,6 +22,7 @@ class FaultyTable:
         self.happened = False
         self.meanwhile: Callable[[], Awaitable[Any]] | None = None
         self.before_read: Callable[[], Awaitable[Any]] | None = None
+        self.before_write: Callable[[int], Awaitable[Any] | None] = lambda _: None
 
     def cut(self, nth: int, *, happened: bool) -> None:
         self.cut_at, self.happened = self.writes + nth, happened
@@ -56,6 +57,8 @@ class FaultyTable:
             meanwhile, self.meanwhile = self.meanwhile, None
             await meanwhile()
         self.writes += 1
+        if (other := self.before_write(self.writes)) is not None:
+            await other
         if self.writes != self.cut_at:
             return await write()
         if self.happened:

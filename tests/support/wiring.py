@@ -119,7 +119,7 @@ async def wire(
     snapshot = compile_config(text, env=known.get)
     embedded = SqliteStore(":memory:", clock=moment)
     counters = Watched(embedded.counters)
-    store = Store(embedded.directory, counters, embedded.ledger, embedded.close)
+    store = Store(embedded.directory, counters, embedded.ledger, embedded.close, embedded.stream)
     installation = Installation(
         Settings(state=":memory:"), snapshot=snapshot, transport=transport, store=store, clock=moment, env=known.get
     )

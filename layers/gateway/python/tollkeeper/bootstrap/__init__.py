@@ -10,7 +10,7 @@ used.
     functions      what the folders of functions/ start
 """
 
-from tollkeeper.bootstrap.functions import janitor_handler, lambda_app
+from tollkeeper.bootstrap.functions import janitor_handler, lambda_app, rollup_handler
 from tollkeeper.bootstrap.installation import Installation, Store, kept_secret, load_snapshot, secret_of
 from tollkeeper.bootstrap.management import keys_app, local_app
 from tollkeeper.bootstrap.running import Running
@@ -25,5 +25,6 @@ __all__ = [
     "lambda_app",
     "load_snapshot",
     "local_app",
+    "rollup_handler",
     "secret_of",
 ]

@@ -1,13 +1,16 @@
 """What the folders of functions/ start: one maker for each kind of trigger."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from starlette.types import ASGIApp
 
 from tollkeeper.bootstrap.installation import Installation
 from tollkeeper.bootstrap.running import Running
 from tollkeeper.edge.lazy import LazyApp
+from tollkeeper.ledger.roller import Roller
+from tollkeeper.ledger.stream import roll_event
 from tollkeeper.settings import Settings
 from tollkeeper.telemetry import log
 
@@ -44,3 +47,19 @@ def janitor_handler() -> Callable[[object, object], dict[str, int]]:
         return {"expired": await started[0].housekeeping.sweep()}
 
     return lambda _event, _context: runner.run(sweep())
+
+
+def rollup_handler() -> Callable[[Mapping[str, Any], object], dict[str, list[dict[str, str]]]]:
+    """A Lambda handler for the ledger table's stream. Answers `{"batchItemFailures": [{"itemIdentifier": <sequence number>}]}`."""
+    settings = Settings.from_env()
+    log.configure(settings.log_level, json=True)
+    installation = Installation(settings)
+    runner = asyncio.Runner()
+    made: list[Roller] = []
+
+    def handle(event: Mapping[str, Any], _context: object) -> dict[str, list[dict[str, str]]]:
+        if not made:
+            made.append(Roller(installation.store.ledger, installation.clock))
+        return runner.run(roll_event(made[0], event))
+
+    return handle

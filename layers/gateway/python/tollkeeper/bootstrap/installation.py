@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tollkeeper.clock import Clock, system
 from tollkeeper.config.snapshot import Secret, Snapshot, load
 from tollkeeper.errors import ConfigError, OurError, StoreUnavailable, UpstreamError, UpstreamTimeout
+from tollkeeper.ledger.stream import LedgerStream
 from tollkeeper.providers.credentials import Credentials, SecretSource
 from tollkeeper.providers.http1 import Http1Transport
 from tollkeeper.providers.onprem import OnPremTransport, parse_pools
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The three tables, and how to let go of them."""
+    """The three tables, and how to let go of them. `stream` brings new ledger entries where no Lambda function is called for them."""
 
     directory: Table
     counters: Table
     ledger: Table
     close: Callable[[], None] = lambda: None
+    stream: LedgerStream | None = None
 
 
 class Installation:
@@ -204,4 +206,4 @@ def _embedded_store(settings: Settings, clock: Clock) -> Store:
     from tollkeeper.store.sqlite import SqliteStore
 
     store = SqliteStore(settings.state, clock=clock)
-    return Store(store.directory, store.counters, store.ledger, store.close)
+    return Store(store.directory, store.counters, store.ledger, store.close, store.stream)

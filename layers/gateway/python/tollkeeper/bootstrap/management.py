@@ -34,4 +34,4 @@ def local_app(running: Running) -> ASGIApp:
     async def later() -> ASGIApp:
         return keys_app(running)
 
-    return running.edge_app(LazyApp(later, running.gateway.drain), running.housekeeping.sweep_for_ever)
+    return running.edge_app(LazyApp(later, running.gateway.drain), running.background)

@@ -1,5 +1,6 @@
 """An installation whose secrets are known: the features, wired, and the proxy's app over them."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import tzinfo
@@ -22,6 +23,8 @@ from tollkeeper.config.snapshot import Snapshot
 from tollkeeper.edge.app import EdgeParts, create_app
 from tollkeeper.errors import StoreUnavailable
 from tollkeeper.ledger.book import Ledger
+from tollkeeper.ledger.roller import Roller
+from tollkeeper.ledger.stream import Pump
 from tollkeeper.limits.rate import Limits
 from tollkeeper.pipeline import Gateway
 from tollkeeper.providers.client import ProviderClient
@@ -54,6 +57,7 @@ class Running:
         self.budgets = Budgets(store.counters, clock, self.options, self.metrics.event)
         self.spending = Spending(self.budgets, store.counters, clock, _zone(snapshot))
         self.doorkeeper = _doorkeeper(installation, self.budgets, self.spending, self.metrics)
+        self.pump = _pump(installation)
         self.housekeeping = Housekeeping(Janitor(store.counters, clock, self.options, self.metrics.event), ledger, clock)
         self.gateway = Gateway(
             groups=self.live.groups,
@@ -111,6 +115,13 @@ class Running:
             fallback=fallback,
         )
 
+    async def background(self) -> None:
+        """What a server does beside its requests, until it is cancelled; on Lambda schedules and streams do it."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.housekeeping.sweep_for_ever())
+            if self.pump is not None:
+                tasks.create_task(self.pump.run_for_ever())
+
     async def stop(self) -> None:
         """Every finished call is in the books before anything is let go."""
         await self.gateway.drain()
@@ -123,6 +134,11 @@ class Running:
         except StoreUnavailable:
             return False
         return True
+
+
+def _pump(installation: Installation) -> Pump | None:
+    store, clock = installation.store, installation.clock
+    return Pump(store.stream, store.ledger, Roller(store.ledger, clock), clock) if store.stream is not None else None
 
 
 def _budget_options(snapshot: Snapshot) -> Options:

@@ -116,7 +116,10 @@ class Roller:
     async def _each(self, cells: Iterable[tuple[Address, Cell]], lane: int, number: int) -> None:
         waiting = list(cells)
         for start in range(0, len(waiting), _AT_ONCE):
-            await asyncio.gather(*(self._add_to(address, cell, lane, number) for address, cell in waiting[start : start + _AT_ONCE]))
+            adding = (self._add_to(address, cell, lane, number) for address, cell in waiting[start : start + _AT_ONCE])
+            for outcome in await asyncio.gather(*adding, return_exceptions=True):
+                if outcome is not None:
+                    raise outcome
             # The embedded store works inline: the calls that wait for the event loop come first.
             await asyncio.sleep(0)
 

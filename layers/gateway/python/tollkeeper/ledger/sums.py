@@ -41,9 +41,8 @@ METRICS = (
     "at_least",
     "unconfirmed",
 )
-"""`spend` and `unconfirmed` are nano-dollars, `latency_ms` milliseconds over the `timed` calls; `limited` counts those that a provider or we
-refused with 429, `cached` those answered from the cache, `unpriced` those whose price nobody knows, `at_least` those whose usage is a lower
-bound.
+"""`spend` and `unconfirmed` are nano-dollars, `latency_ms` milliseconds over the `timed` calls; `limited` counts calls refused with 429,
+`cached` those answered from the cache, `unpriced` those whose price nobody knows, `at_least` those whose usage is a lower bound.
 """
 PART_LABELS = ("key_hash", "model", "upstream_model", "provider", "deployment_id", "call_type", "team_id", "user_id")
 _ATTRIBUTES = {

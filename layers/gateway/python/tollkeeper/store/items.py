@@ -18,8 +18,9 @@ directory   pk                        sk          gsi1 (listing)        gsi2 (by
   model         models                <model id>
 ledger
   entry         day#<yyyy-mm-dd>#<shard>  <request id>    key#<hash> / <request id>   team#<id> / …   user#<id> / …
-  spend, by period  sum#<kind>#<yyyy-mm>      month#<value> or day#<dd>#<value>   (ledger/sums.py; kind `all`: sum#all, month#<yyyy-mm> or day#<yyyy-mm-dd>)
-  spend, by day and what  part#<kind>#<value>#<yyyy-mm>   <dd>#<digest of key, model, provider …>
+  sum           sum#<kind>#<yyyy-mm>  month#<value> or day#<dd>#<value>   (ledger/sums.py)
+  sum of all    sum#all               month#<yyyy-mm> or day#<yyyy-mm-dd>
+  its parts     part#<kind>#<value>#<yyyy-mm>   <dd>#<digest of key, model, provider …>
   ids already in them   rolled#<7 characters of ids>#<lane>   rolled
   rollup lane   lane#<number>         lane        (ledger/roller.py)
   audit entry   audit                 <number in 12 digits>   audit/<kind>#<id> / number   audit/by#<who> / number

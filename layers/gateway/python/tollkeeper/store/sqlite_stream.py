@@ -10,8 +10,8 @@ from tollkeeper.store.sqlite_file import Database
 _EXISTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'ledger_stream'"
 _CREATE = (
     "CREATE TABLE IF NOT EXISTS ledger_stream (number INTEGER PRIMARY KEY AUTOINCREMENT, pk TEXT NOT NULL, sk TEXT NOT NULL)",
-    "CREATE TRIGGER IF NOT EXISTS ledger_to_stream AFTER INSERT ON ledger WHEN NEW.pk GLOB 'day#*' "
-    "BEGIN INSERT INTO ledger_stream (pk, sk) VALUES (NEW.pk, NEW.sk); END",
+    """CREATE TRIGGER IF NOT EXISTS ledger_to_stream AFTER INSERT ON ledger WHEN NEW.pk GLOB 'day#*'
+    BEGIN INSERT INTO ledger_stream (pk, sk) VALUES (NEW.pk, NEW.sk); END""",
 )
 _FILL = "INSERT INTO ledger_stream (pk, sk) SELECT pk, sk FROM ledger WHERE pk GLOB 'day#*' ORDER BY sk"
 
