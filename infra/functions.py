@@ -35,6 +35,8 @@ class Function:
     grants: tuple[Grant, ...]
     lock: str = "admin"
     streams: bool = False
+    calls_models: bool = False
+    """Has the providers' secrets, and may call what gateway.yaml has on AWS (infra/models.py) and the on-prem pools."""
     paths: tuple[str, ...] = ()
     scheduled: bool = False
     reads_ledger_stream: bool = False
@@ -62,6 +64,7 @@ PROXY = Function(
     ),
     lock="proxy",
     streams=True,
+    calls_models=True,
     # /v1 by itself: another function has a path below it.
     paths=("/", "/v1", "/v2/rerank"),
     size=FunctionSize(memory=512, timeout=LONGEST_STREAM_SECONDS),

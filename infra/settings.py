@@ -29,6 +29,7 @@ LOG_DAYS: Mapping[int, str] = MappingProxyType({
 FUNCTIONS = ("proxy", "keys", "reports", "rollup", "janitor")
 """The rows of infra/functions.py."""
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
+_MODEL_ARN = re.compile(r"arn:[a-z-]+:(?:bedrock|sagemaker|bedrock-mantle):[a-z0-9*-]*:[0-9*]*:.+")
 _VARIABLE = re.compile(r"[a-z][a-z0-9_]*")
 # A load balancer's IP targets outside its VPC must be in one of these.
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-target-groups.html#target-type
@@ -170,6 +171,8 @@ class Environment:
     export_days: int = 2555
     """How long an export is kept; seven years."""
     janitor_minutes: int = 5
+    model_arns: tuple[str, ...] = ()
+    """Bedrock models and SageMaker endpoints that are added at runtime. Those in gateway.yaml are permitted without being named here."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Settings of the program that differ from its defaults, by field name of tollkeeper.settings.Settings."""
     packages_for: str = "lambda"
@@ -194,6 +197,9 @@ def problems(env: Environment) -> Iterator[str]:
             yield f"functions: there is no function {name!r}; write one of {', '.join(FUNCTIONS)}"
         yield from (f"functions[{name!r}].{line}" for line in _size_problems(size))
     yield from (f"variables[{name!r}]: write a field of Settings" for name in env.variables if not _VARIABLE.fullmatch(name))
+    for arn in env.model_arns:
+        if not _MODEL_ARN.fullmatch(arn):
+            yield f"model_arns: {arn!r}: write the ARN of a Bedrock model or profile, or of a SageMaker endpoint"
     yield from _secret_problems(env)
     yield from (f"api.{line}" for line in _api_problems(env.api))
     if env.on_prem:

@@ -9,10 +9,11 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.constructs.grants import XRAY, XRAY_REASON, key_statement, statement
+from infra.constructs.grants import XRAY, XRAY_REASON, key_statement, model_findings, model_statements, statement
 from infra.constructs.nag import acknowledge
 from infra.constructs.retention import retention
 from infra.functions import Function, size_of
+from infra.models import ModelGrant
 from infra.settings import Environment
 from infra.stacks.names import function_name, role_name
 from infra.stacks.state import StateStack
@@ -35,12 +36,13 @@ class GatewayFunction(Construct):
         code: Path,
         layers: Sequence[lambda_.ILayerVersion],
         variables: Mapping[str, str],
+        models: Sequence[ModelGrant] = (),
     ) -> None:
         super().__init__(scope, id)
         self.row, self.size = row, size_of(row, env)
         self.log_group_name = f"/aws/lambda/{function_name(env, row.name)}"
         self.log_group = self._logs(env, state)
-        self.role = self._role(env, state)
+        self.role = self._role(env, state, models)
         streamed = row.streams and env.api.stream
         self.function = lambda_.Function(
             self,
@@ -84,20 +86,24 @@ class GatewayFunction(Construct):
             removal_policy=RemovalPolicy.RETAIN if env.production else RemovalPolicy.DESTROY,
         )
 
-    def _role(self, env: Environment, state: StateStack) -> iam.Role:
+    def _role(self, env: Environment, state: StateStack, models: Sequence[ModelGrant]) -> iam.Role:
         own = [statement(grant, state) for grant in self.row.grants]
         streams = f"log-group:{self.log_group_name}:log-stream:*"
         written = iam.PolicyStatement(
             actions=["logs:CreateLogStream", "logs:PutLogEvents"],
             resources=[f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:{streams}"],
         )
+        policies = {"Own": iam.PolicyDocument(statements=[*own, written, *key_statement(state)])}
+        if models:
+            policies["Models"] = iam.PolicyDocument(statements=model_statements(models))
         role = iam.Role(
             self,
             "Role",
             role_name=role_name(env, self.row.name),
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            inline_policies={"Own": iam.PolicyDocument(statements=[*own, written, *key_statement(state)])},
+            inline_policies=policies,
         )
         own_streams = f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:{streams}]"
-        acknowledge(role, {XRAY: XRAY_REASON, own_streams: "The streams of its own log group, whose names Lambda makes up."})
+        reasons = {XRAY: XRAY_REASON, own_streams: "The streams of its own log group, whose names Lambda makes up."}
+        acknowledge(role, {**reasons, **model_findings(models)})
         return role

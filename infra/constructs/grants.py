@@ -1,9 +1,13 @@
-"""Rows of infra/functions.py → statements of a role's policy. Nothing has a wildcard but the exports' object names and X-Ray."""
+"""Rows of infra/functions.py and infra/models.py → statements of a role's policy. Wildcards: object names, X-Ray, a model's regions."""
 
+from collections.abc import Sequence
+
+from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 
 from infra.constructs.tables import INDEXES
 from infra.functions import Grant
+from infra.models import ACCOUNT, PARTITION, ModelGrant
 from infra.stacks.state import StateStack
 
 XRAY = "AwsSolutions-IAM5[Resource::*]"
@@ -19,6 +23,28 @@ def key_statement(state: StateStack) -> list[iam.PolicyStatement]:
     if state.key is None:
         return []
     return [iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"], resources=[state.key.key_arn])]
+
+
+def model_statements(grants: Sequence[ModelGrant]) -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(
+            actions=list(grant.actions),
+            resources=[_placed(grant.arn)],
+            conditions={operator: {key: _placed(value)} for operator, (key, value) in grant.condition.items()} or None,
+        )
+        for grant in grants
+    ]
+
+
+def model_findings(grants: Sequence[ModelGrant]) -> dict[str, str]:
+    """cdk-nag's ids for their wildcards."""
+    reason = "A wildcard of gateway.yaml itself, or the regions that an inference profile picks from; nothing else is permitted there."
+    arns = [grant.arn.replace(PARTITION, "<AWS::Partition>").replace(ACCOUNT, "<AWS::AccountId>") for grant in grants if "*" in grant.arn]
+    return {f"AwsSolutions-IAM5[Resource::{arn}]": reason for arn in arns}
+
+
+def _placed(arn: str) -> str:
+    return arn.replace(PARTITION, Aws.PARTITION).replace(ACCOUNT, Aws.ACCOUNT_ID)
 
 
 def _resources(name: str, state: StateStack) -> list[str]:

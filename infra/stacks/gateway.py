@@ -15,6 +15,7 @@ from infra.constructs.layers import LayerFolder, Layers
 from infra.constructs.nag import acknowledge
 from infra.constructs.variables import variables
 from infra.functions import Function, deployed
+from infra.models import model_grants
 from infra.settings import Environment
 from infra.stacks.names import placed
 from infra.stacks.onprem import OnPremStack
@@ -39,6 +40,7 @@ class GatewayStack(Stack):
     ) -> None:
         super().__init__(scope, id, env=placed(env), description=f"Tollkeeper {env.name}: functions and API")
         self._env, self._state, self._config, self._extra = env, state, config, extra
+        self._models = model_grants(env, config)
         self._layers = Layers(self, "Layers", layer_folder)
         self.functions = {row.name: self._function(row) for row in deployed()}
         self.dead_letters = DeadLetters(self, "DeadLetters", state.key).queue
@@ -62,15 +64,17 @@ class GatewayStack(Stack):
             state=self._state,
             code=function_folder(row.name, self._config),
             layers=self._layers.of("gateway", row.lock, *(["runtime"] if streamed else [])),
-            variables={**variables(self._env, self._state, with_provider_secrets=row.streams), **self._extra},
+            variables={**variables(self._env, self._state, with_provider_secrets=row.calls_models), **self._extra},
+            models=self._models if row.calls_models else (),
         )
 
     def _connect(self, on_prem: OnPremStack) -> None:
-        """The proxy learns where the pools are, and may call them."""
-        proxy = self.functions["proxy"]
-        proxy.function.add_environment(f"{PREFIX}ONPREM_POOLS", on_prem.addresses)
+        """Who calls models learns where the pools are, and may call them."""
+        callers = [function for function in self.functions.values() if function.row.calls_models]
+        for caller in callers:
+            caller.function.add_environment(f"{PREFIX}ONPREM_POOLS", on_prem.addresses)
         allowed = iam.PolicyStatement(actions=["execute-api:Invoke"], resources=on_prem.invoke_arns())
-        policy = iam.Policy(self, "ReachPools", statements=[allowed], roles=[proxy.role])
+        policy = iam.Policy(self, "ReachPools", statements=[allowed], roles=[caller.role for caller in callers])
         acknowledge(policy, dict.fromkeys(on_prem.wildcard_findings, "Every path of one pool, whose server has its own routes."))
 
     def _start(self, function: GatewayFunction) -> None:

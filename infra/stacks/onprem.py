@@ -17,6 +17,7 @@ from constructs import Construct
 from infra.constructs.egress import METHODS, Egress
 from infra.constructs.nag import acknowledge
 from infra.constructs.pools import Pools
+from infra.functions import deployed
 from infra.settings import Environment, Network, OnPrem
 from infra.stacks.names import STAGE, placed, role_arn, role_name
 
@@ -31,7 +32,7 @@ class OnPremStack(Stack):
         self.pools = Pools(self, "Pools", on_prem=on_prem, vpc=vpc, subnets=subnets, link_group=group)
         group.add_egress_rule(self.pools.group, ec2.Port.tcp(80), "the load balancer")
         link = apigatewayv2.VpcLink(self, "Link", vpc=vpc, subnets=subnets, security_groups=[group])
-        callers = [role_arn(self, env, name) for name in ("proxy", PROBE)]
+        callers = [role_arn(self, env, name) for name in (*(row.name for row in deployed() if row.calls_models), PROBE)]
         self.egress = Egress(
             self, "Egress", env=env, pools=on_prem.pools, link=link, balancer=self.pools.balancer, callers=callers, key=key
         ).api

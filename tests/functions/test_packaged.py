@@ -195,4 +195,16 @@ def test_the_proxy_starts_without_the_packages_it_does_not_need(packaged):
     done = subprocess.run([packaged.python, "-c", code], env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout))
-    assert not loaded & {"fastapi", "pydantic", "yaml", "boto3", "botocore", "httpx", "genai_prices", "mangum", "sqlite3"}
+    assert not loaded & {
+        "fastapi",
+        "pydantic",
+        "yaml",
+        "boto3",
+        "botocore",
+        "httpx",
+        "genai_prices",
+        "mangum",
+        "sqlite3",
+        "cryptography",
+        "joserfc",
+    }

@@ -53,6 +53,17 @@ def test_management_answers_whole_within_what_api_gateway_waits(assembly, path):
     assert "Keys" in text_of(found["Uri"])
 
 
+def test_bytes_arrive_and_leave_as_they_are(assembly):
+    """Uploads and audio, and exports to a caller who accepts anything."""
+    assert assembly.one("AWS::ApiGateway::RestApi", "FrontDoor").properties["BinaryMediaTypes"] == ["*/*"]
+
+
+def test_the_largest_body_fits_into_what_lambda_takes():
+    """Base64 of it, and the headers in both of the event's maps. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+    longest_headers = 10_240
+    assert Settings().max_request_bytes * 4 / 3 + 2 * longest_headers < 6 * 1024 * 1024
+
+
 def test_an_emulator_gets_whole_answers_everywhere(assemblies):
     methods = assemblies["rehearsal"].all(METHOD)
     assert {method.properties["Integration"]["ResponseTransferMode"] for method in methods} == {"BUFFERED"}

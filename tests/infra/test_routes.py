@@ -1,5 +1,6 @@
 """The front door sends each request to the function that has its route."""
 
+from collections.abc import Iterable
 from types import SimpleNamespace
 
 from infra.functions import ALL
@@ -17,9 +18,16 @@ def sent_to(path: str) -> str:
     return OWNERS[max((prefix for prefix in OWNERS if path == prefix or path.startswith(f"{prefix}/")), key=len)]
 
 
+def astray(paths: Iterable[str], wanted: str) -> list[str]:
+    """What is to be done in infra/functions.py, a line for each route that another function gets."""
+    return [f"{path} reaches {sent_to(path)}: move it in infra/functions.py to {wanted}" for path in paths if sent_to(path) != wanted]
+
+
 def test_every_management_route_reaches_the_management_function():
     app = create_admin(SimpleNamespace(clock=system), openai_error)
-    assert {path: sent_to(path) for path in app.openapi()["paths"]} == dict.fromkeys(app.openapi()["paths"], "keys")
+    pages = [route.path for route in app.routes if hasattr(route, "path")]
+    assert "/docs" in pages
+    assert astray([*app.openapi()["paths"], *pages], "keys") == []
 
 
 def test_every_llm_route_reaches_the_proxy():
@@ -29,7 +37,7 @@ def test_every_llm_route_reaches_the_proxy():
     parts = EdgeParts(None, system, max_request_bytes=1, heartbeat_seconds=1, ready=nothing, on_stop=nothing)
     paths = [route.path for route in create_app(parts).routes]
     assert "/v1/chat/completions" in paths
-    assert {path: sent_to(path) for path in paths} == dict.fromkeys(paths, "proxy")
+    assert astray(paths, "proxy") == []
 
 
 def test_no_two_functions_have_the_same_path():

@@ -56,6 +56,7 @@ BAD = {
         {"api": Api(private_endpoints=("vpce-1",), firewall=Firewall())},
         "leave the firewall out",
     ),
+    "a model by name": ({"model_arns": ("anthropic.claude-x",)}, "model_arns: 'anthropic.claude-x': write the ARN"),
     "a certificate by name": ({"api": Api(domain=Domain(name="a.example", certificate="a.example"))}, "write the ARN"),
 }
 

@@ -34,6 +34,7 @@ def variants() -> dict[str, Environment]:
         "full": replace(
             prod,
             own_key=True,
+            model_arns=("arn:aws:sagemaker:eu-central-1:123456789012:endpoint/added-later",),
             api=Api(firewall=Firewall(requests_per_5_minutes=500), domain=domain, allowed_addresses=("203.0.113.0/24",)),
             functions={"proxy": FunctionSize(memory=1024, timeout=900, snap_start=True), "keys": FunctionSize(provisioned=1)},
             on_prem=OnPrem(network=Network(zones=zones), pools=pools),
@@ -53,11 +54,16 @@ def empty_layer(folder: Path, name: str) -> Path:
     return made
 
 
+def config_of(variant: str, env: Environment) -> Path:
+    """`full` has models on AWS too."""
+    return Path(__file__).with_name("aws_models.yaml") if variant == "full" else gateway_yaml(env.name)
+
+
 def main(folder: Path) -> None:
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     for name, env in variants().items():
         app = App(outdir=str(folder / name), context=context)
-        config = bundling.compiled_config(gateway_yaml(env.name))
+        config = bundling.compiled_config(config_of(name, env))
         build(app, env, config=config, layer_folder=lambda layer: empty_layer(folder, layer))
         app.synth()
 
