@@ -35,6 +35,7 @@ PROXY = (
     Case("chat_buffered", 200, "Hello from the demo."),
     Case("chat_base64_body", 200, "Hello from the demo."),
     Case("chat_multi_value_headers", 200, "Hello from the demo."),
+    Case("chat_iam_signed", 200, "Hello from the demo."),
     Case("chat_unauthenticated", 401, "auth_error"),
     Case("chat_bad_json", 400, "invalid_request_error"),
     Case("models", 200, '"demo"'),
@@ -50,6 +51,7 @@ KEYS = (
     Case("key_generate", 200, "sk-events-0123456789"),
     Case("key_info", 200, '"events"'),
     Case("key_unauthenticated", 401, "auth_error"),
+    Case("models_iam_signed", 200, '"model_name":"demo"'),
     Case("key_delete", 200, "deleted_keys"),
 )
 JANITOR = (Case("janitor_schedule", 0, ""),)

@@ -77,7 +77,9 @@ class GatewayProcess:
         self.process.wait(20)
 
     def admin(self, method: str, path: str, body: Any = None, **params: Any) -> httpx.Response:
-        headers = {"authorization": f"Bearer {MASTER_KEY}"}
+        return self.request(method, path, body, {"authorization": f"Bearer {MASTER_KEY}"}, **params)
+
+    def request(self, method: str, path: str, body: Any, headers: dict[str, str], **params: Any) -> httpx.Response:
         return httpx.request(method, self.url + path, json=body, params=params, headers=headers, timeout=30, trust_env=False)
 
     def new_key(self, **fields: Any) -> str:

@@ -6,11 +6,12 @@ team, organization or project is gone is refused: its budget would be unknown. A
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from tollkeeper.auth.credentials import KeyFinder, RawHeaders
+from tollkeeper.auth.iam import PRINCIPAL_HEADER, IamAuth, IamCaller
 from tollkeeper.auth.keys import hash_key, is_key, same_secret
 from tollkeeper.auth.lookups import Known, Lookups
 from tollkeeper.auth.principal import MASTER_USER, Principal, principal_of
@@ -24,6 +25,8 @@ from tollkeeper.store.table import Table
 
 _SIGNED = "ey"
 """A signed token is JSON in base 64: `{"` comes out as this, and no virtual key begins so."""
+_SIGV4 = "AWS4-HMAC-SHA256 "
+"""What Authorization says where the request itself is signed, and holds no key."""
 MasterKey = str | None | Callable[[], Awaitable[str | None]]
 
 
@@ -35,7 +38,7 @@ class Tokens(Protocol):
 
 class Authenticator:
     """`master_key` may be a getter, for a secret that is fetched on first use. None: only virtual keys are accepted. `tokens` makes what
-    checks signed tokens; without it there are none.
+    checks signed tokens; without it there are none. `iam_callers` are who may come by API Gateway's IAM authorizer, without a key.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Authenticator:
         key_header: str | None = None,
         cache_size: int = 10_000,
         tokens: Callable[[Shelves], "Tokens"] | None = None,
+        iam_callers: Sequence[IamCaller] = (),
     ) -> None:
         self._directory, self._pepper, self._master_key, self._clock = directory, pepper, master_key, clock
         self._finder = KeyFinder(key_header)
@@ -56,10 +60,15 @@ class Authenticator:
         self._principals: Lookups[str, Principal] = Lookups(self._load_principal, clock, cache_seconds, cache_size)
         self._shelves = Shelves(directory, clock, cache_seconds, cache_size)
         self._tokens = tokens(self._shelves) if tokens else None
+        self._iam = IamAuth(iam_callers, self._shelves) if iam_callers else None
 
     async def authenticate(self, headers: RawHeaders | Mapping[str, str], query: Mapping[str, str] | None = None) -> Principal:
         """Raises Unauthenticated, or StoreUnavailable when the directory cannot be read."""
         key = self._finder.find(headers, query)
+        if self._iam is not None and (key is None or key.startswith(_SIGV4)) and (arn := _header(headers, PRINCIPAL_HEADER)):
+            principal = await self._iam.principal(arn)
+            self._check(principal)
+            return principal
         if key is None:
             raise Unauthenticated("Authentication Error, No api key passed in.")
         if self._tokens is not None and key.startswith(_SIGNED):

@@ -1,108 +1,101 @@
 """From the claims of a signed token to a Principal: `enable_jwt_auth` and `litellm_jwtauth` (https://docs.litellm.ai/docs/proxy/token_auth).
 
-The directory is read and never written here: `user_id_upsert` and `team_id_upsert` mean that a user or a team which nobody has written down
-is let in with the roles of the token. Budgets count by id either way.
+`user_id_upsert` and `team_id_upsert` let in a user or a team which nobody has written down, with the roles of the token, and `register`
+them where this process may write the directory. Budgets count by id either way. Import of this module brings in the JWT library.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Any
 
-from tollkeeper.auth.jwks import Issuer, TokenVerifier
+from tollkeeper.auth.jwks import TokenVerifier
 from tollkeeper.auth.principal import Principal, principal_of
 from tollkeeper.auth.records import KeyRecord, TeamRecord, UserRecord
 from tollkeeper.auth.roles import PROXY_ADMIN, USER_ROLES
 from tollkeeper.auth.shelves import Shelves
-from tollkeeper.errors import ConfigError, Forbidden, Unauthenticated
+from tollkeeper.auth.token_rules import TokenRules
+from tollkeeper.errors import Forbidden, Unauthenticated
 
+Register = Callable[[UserRecord | TeamRecord], Awaitable[None]]
 _LONGEST_ID = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRules:
-    """Fields of `litellm_jwtauth`. `*_field` are names of claims, with dots into nested ones; empty: not read."""
-
-    user_id_jwt_field: str = "sub"
-    user_email_jwt_field: str = ""
-    team_id_jwt_field: str = ""
-    team_ids_jwt_field: str = ""
-    team_id_default: str = ""
-    org_id_jwt_field: str = ""
-    user_roles_jwt_field: str = ""
-    user_allowed_roles: Sequence[str] = ()
-    role_mappings: Mapping[str, str] = field(default_factory=dict)
-    """A role of the identity provider → a user role here."""
-    scope_field: str = "scope"
-    admin_jwt_scope: str = "litellm_proxy_admin"
-    user_id_upsert: bool = False
-    team_id_upsert: bool = False
-    issuers: tuple[Issuer, ...] = ()
-    public_key_ttl: float = 600.0
-
-
-def rules_of(section: Mapping[str, Any]) -> TokenRules:
-    """`litellm_jwtauth` as written. Raises ConfigError naming what is missing: without issuer and audience anybody's token would do."""
-    known = {f.name for f in fields(TokenRules)} - {"issuers", "role_mappings"}
-    rows = section.get("issuers") or [{name: section.get(name) for name in ("issuer", "jwks_url", "audience")}]
-    issuers = tuple(Issuer(str(row.get("issuer") or ""), str(row.get("jwks_url") or ""), str(row.get("audience") or "")) for row in rows)
-    for issuer in issuers:
-        if not issuer.issuer or not issuer.audience or not issuer.jwks_url.startswith("https://"):
-            raise ConfigError(
-                "general_settings.litellm_jwtauth needs issuer, audience and an https:// jwks_url, or a list of them in issuers."
-            )
-    mappings = {str(row["role"]): str(row["internal_role"]) for row in section.get("role_mappings") or ()}
-    if wrong := sorted(set(mappings.values()) - set(USER_ROLES)):
-        raise ConfigError(
-            f"general_settings.litellm_jwtauth.role_mappings: there is no role {wrong[0]}; there are {', '.join(USER_ROLES)}."
-        )
-    given = {name: value for name, value in section.items() if name in known and value is not None}
-    return TokenRules(**given, issuers=issuers, role_mappings=mappings)
-
-
 class TokenAuth:
-    def __init__(self, rules: TokenRules, verifier: TokenVerifier, shelves: Shelves) -> None:
-        self._rules, self._verifier, self._shelves = rules, verifier, shelves
+    """`register` writes a user or a team down who was let in without being known; None where the directory is not ours to write."""
+
+    def __init__(self, rules: TokenRules, verifier: TokenVerifier, shelves: Shelves, register: Register | None = None) -> None:
+        self._rules, self._verifier, self._shelves, self._register = rules, verifier, shelves, register
 
     async def principal(self, token: str, wanted_team: str | None = None) -> Principal:
         """`wanted_team` is x-litellm-team-id, for a token with several. Raises Unauthenticated, Forbidden, StoreUnavailable."""
         claims, rules = await self._verifier.claims(token), self._rules
-        user_id = _text(claims, rules.user_id_jwt_field)
         grants = self._grants(claims)
-        if not user_id:
-            raise Unauthenticated(f"Authentication Error, the token has no {rules.user_id_jwt_field}.", param="token")
-        user = await self._user(user_id, claims, grants)
         team = await self._team(claims, wanted_team)
+        user_id, user = await self._user(claims, grants, anybody=team is not None)
         own_organization = _text(claims, rules.org_id_jwt_field) or None
         organization = await self._shelves.organization(own_organization or (team.organization_id if team else None))
         membership = await self._shelves.member(team, user_id)
+        models, routes = self._granted(claims, grants, in_team=team is not None)
         key = KeyRecord(
-            key_hash=sha256(f"token\n{claims['iss']}\n{user_id}".encode()).hexdigest(),
+            key_hash=_identity(claims, user_id, team),
             key_name="token",
             user_id=user_id,
             team_id=team.team_id if team else None,
             organization_id=own_organization,
+            models=models,
+            allowed_routes=routes,
         )
         made = principal_of(key, team, user, organization=organization.value, membership=membership.value)
         return replace(made, grants=grants)
 
     def _grants(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
+        """The token's role here, if it has one."""
         rules = self._rules
-        scopes = _list(claims, rules.scope_field)
-        if rules.admin_jwt_scope and rules.admin_jwt_scope in scopes:
+        if rules.admin_jwt_scope and rules.admin_jwt_scope in _list(claims, rules.scope_field):
             return (PROXY_ADMIN,)
-        roles = _list(claims, rules.user_roles_jwt_field)
-        if rules.user_allowed_roles and not set(roles) & set(rules.user_allowed_roles):
+        own = _list(claims, rules.user_roles_jwt_field)
+        if rules.user_allowed_roles and not set(own) & set(rules.user_allowed_roles):
             raise Forbidden("None of the token's roles is allowed here.", type="auth_error", param="token")
-        mapped = {rules.role_mappings[role] for role in roles if role in rules.role_mappings}
-        return tuple(role for role in USER_ROLES if role in mapped)[:1]
+        roles = [*own, *_list(claims, rules.roles_jwt_field)]
+        # Without a mapping, a role of that very name is ours: the operator has said which claim to read.
+        mapped = {internal for theirs, internal in rules.roles if any(fnmatchcase(role, theirs) for role in roles)}
+        return tuple(role for role in USER_ROLES if role in (mapped if rules.roles else roles))[:1]
 
-    async def _user(self, user_id: str, claims: Mapping[str, Any], grants: tuple[str, ...]) -> UserRecord | None:
-        known = (await self._shelves.user(user_id)).value
-        if known is None and not (self._rules.user_id_upsert or grants):
-            raise Unauthenticated("Authentication Error, the token's user is not known here.", param="token")
-        email = _text(claims, self._rules.user_email_jwt_field) or None
-        return known or UserRecord(user_id=user_id, user_email=email, user_role=next(iter(grants), None))
+    def _granted(self, claims: Mapping[str, Any], grants: tuple[str, ...], *, in_team: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The models and the routes the token is confined to; empty: not confined."""
+        rules = self._rules
+        if PROXY_ADMIN in grants:
+            return (), tuple(rules.admin_allowed_routes)
+        if not rules.enforce_scope_based_access:
+            return (), tuple(rules.team_allowed_routes) if in_team else ()
+        held = set(_list(claims, rules.scope_field))
+        matched = [grant for grant in rules.scopes if grant.scope in held]
+        if not matched:
+            raise Forbidden("None of the token's scopes is allowed here.", type="auth_error", param="token")
+        names = tuple(tuple(each for grant in matched for each in getattr(grant, part)) for part in ("models", "routes"))
+        return names[0], names[1]
+
+    async def _user(self, claims: Mapping[str, Any], grants: tuple[str, ...], *, anybody: bool) -> tuple[str | None, UserRecord | None]:
+        """`anybody`: a team answers for the token, so that a machine need not be a user as well."""
+        rules = self._rules
+        user_id, email = _text(claims, rules.user_id_jwt_field or "sub"), _text(claims, rules.user_email_jwt_field) or None
+        if rules.user_allowed_email_domain and not (email or "").endswith(f"@{rules.user_allowed_email_domain}"):
+            raise Forbidden("The token's e-mail address is not of an allowed domain.", type="auth_error", param="token")
+        known = (await self._shelves.user(user_id)).value if user_id else None
+        if known is not None:
+            return user_id, known
+        if user_id and (rules.user_id_upsert or grants):
+            fresh = UserRecord(user_id=user_id, user_email=email)
+            # The token's role is not written down with it: it ends with the token.
+            await self._written_down(fresh, wanted=rules.user_id_upsert)
+            return user_id, fresh
+        if anybody and (not user_id or not rules.user_id_jwt_field):
+            return None, None
+        if not user_id:
+            raise Unauthenticated(f"Authentication Error, the token has no {rules.user_id_jwt_field or 'sub'}.", param="token")
+        raise Unauthenticated("Authentication Error, the token's user is not known here.", param="token")
 
     async def _team(self, claims: Mapping[str, Any], wanted: str | None) -> TeamRecord | None:
         rules = self._rules
@@ -112,12 +105,25 @@ class TokenAuth:
             raise Forbidden("The token is not for this team.", type="auth_error", param="x-litellm-team-id")
         candidates = [wanted] if wanted else named or ([rules.team_id_default] if rules.team_id_default else [])
         for team_id in candidates:
-            known = (await self._shelves.team(team_id)).value
-            if known is not None or rules.team_id_upsert:
-                return known or TeamRecord(team_id=team_id)
+            if (known := (await self._shelves.team(team_id)).value) is not None:
+                return known
+        if candidates and rules.team_id_upsert:
+            fresh = TeamRecord(team_id=candidates[0])
+            await self._written_down(fresh, wanted=True)
+            return fresh
         if candidates:
             raise Unauthenticated("Authentication Error, none of the token's teams is known here.", param="token")
         return None
+
+    async def _written_down(self, record: UserRecord | TeamRecord, *, wanted: bool) -> None:
+        if wanted and self._register is not None:
+            await self._register(record)
+
+
+def _identity(claims: Mapping[str, Any], user_id: str | None, team: TeamRecord | None) -> str:
+    """What stands in a key hash's place, the same for every token of the same bearer."""
+    bearer = user_id or _text(claims, "sub") or (team.team_id if team else "")
+    return sha256(f"token\n{claims.get('iss', '')}\n{bearer}".encode()).hexdigest()
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Any:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
+from tollkeeper.auth.iam import PRINCIPAL_HEADER
 from tollkeeper.errors import BadRequest
 
 Headers = list[tuple[bytes, bytes]]
@@ -37,6 +38,8 @@ def to_request(event: object) -> tuple[dict[str, Any], bytes]:
     body = _body(event)
     headers = _headers(event, body)
     values = dict(headers)
+    if arn := principal_arn(context):
+        headers.append((PRINCIPAL_HEADER, arn.encode("latin-1", "replace")))
     root, route = _paths(event, context)
     raw_path = quote(root + route, safe=_PATH_SAFE, errors="replace")
     scope = {
@@ -55,6 +58,12 @@ def to_request(event: object) -> tuple[dict[str, Any], bytes]:
         "server": _server(values, context),
     }
     return scope, body
+
+
+def principal_arn(context: Mapping[str, Any]) -> str | None:
+    """Who signed the request, where the route has an IAM authorizer."""
+    arn = _map(context.get("identity")).get("userArn")
+    return arn if isinstance(arn, str) and arn.startswith("arn:") else None
 
 
 def _map(value: object) -> Mapping[str, Any]:
@@ -92,7 +101,7 @@ def _headers(event: Mapping[str, Any], body: bytes) -> Headers:
         key = name.lower().encode("latin-1", "replace")
         if key == b"cookie":
             cookies.append(_header_bytes(value))
-        elif key not in _HOP_BY_HOP and key != b"content-length":
+        elif key not in _HOP_BY_HOP and key not in (b"content-length", PRINCIPAL_HEADER):
             headers.append((key, _header_bytes(value)))
     if cookies:
         # HTTP/2 may split the cookie header, and applications look at one (RFC 9113, 8.2.3).

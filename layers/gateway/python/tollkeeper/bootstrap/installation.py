@@ -53,7 +53,7 @@ class Installation:
         """`env` is where `os.environ/NAME` looks. Raises ConfigError when the settings name a configuration that cannot be used."""
         self.settings = settings
         self.clock = clock
-        self._env = env
+        self.env = env
         self.snapshot = snapshot or load_snapshot(settings.config)
         self._transport = transport
         self._store = store
@@ -96,7 +96,7 @@ class Installation:
     @cached_property
     def credentials(self) -> Credentials:
         ids = [name.strip() for name in self.settings.provider_secrets.split(",") if name.strip()]
-        return Credentials(self._env, self.clock, secrets=self._secret_source(), secret_ids=ids)
+        return Credentials(self.env, self.clock, secrets=self._secret_source(), secret_ids=ids)
 
     @property
     def embedded(self) -> bool:
@@ -124,7 +124,7 @@ class Installation:
             raise OurError("TOLLKEEPER_PEPPER is not set; without it no virtual key can be checked.")
         return kept_secret(self.settings.state, "pepper", secrets.token_hex(32)).encode()
 
-    async def _http_send(
+    async def http_send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float
     ) -> tuple[int, Mapping[str, str], bytes]:
         """The store's way out (store/aws.py: HttpSend), over the same pool as the providers'."""
@@ -144,7 +144,7 @@ class Installation:
     def aws_credentials(self) -> "CredentialChain":
         from tollkeeper.store.credentials import CredentialChain
 
-        return CredentialChain(aws_env(), self._http_send, clock=self.clock)
+        return CredentialChain(aws_env(), self.http_send, clock=self.clock)
 
     def _secret_source(self) -> SecretSource | None:
         if not self.settings.aws_region:
@@ -152,7 +152,7 @@ class Installation:
         from tollkeeper.store.secrets import SecretsManager
 
         return SecretsManager(
-            self._http_send, self.aws_credentials, self.settings.aws_region, self.settings.aws_endpoint or None, clock=self.clock
+            self.http_send, self.aws_credentials, self.settings.aws_region, self.settings.aws_endpoint or None, clock=self.clock
         )
 
     def _dynamo_store(self) -> Store:
@@ -162,7 +162,7 @@ class Installation:
 
         def table(name: str) -> Table:
             return DynamoTable(
-                name, self._http_send, self.aws_credentials, settings.aws_region, settings.aws_endpoint or None, clock=self.clock
+                name, self.http_send, self.aws_credentials, settings.aws_region, settings.aws_endpoint or None, clock=self.clock
             )
 
         return Store(table(settings.directory_table), table(settings.counters_table), table(settings.ledger_table))

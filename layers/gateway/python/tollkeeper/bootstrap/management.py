@@ -1,7 +1,11 @@
 """The management API's app, and everything in one for a laptop."""
 
-from starlette.types import ASGIApp
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tollkeeper.auth.iam import PRINCIPAL_HEADER
+from tollkeeper.auth.records import TeamRecord, UserRecord
+from tollkeeper.awslambda.events import principal_arn
 from tollkeeper.bootstrap.running import Running
 from tollkeeper.edge.lazy import LazyApp
 from tollkeeper.edge.problems import openai_error
@@ -10,22 +14,9 @@ from tollkeeper.edge.problems import openai_error
 def keys_app(running: Running) -> ASGIApp:
     """functions/keys: keys, teams, users, models; imports FastAPI."""
     from tollkeeper.admin.app import create_app
-    from tollkeeper.admin.services import AdminServices
-    from tollkeeper.admin.spending import CounterSpend
 
-    installation, counters = running.installation, CounterSpend(running.spending.spent, running.spending.set_spent)
-    services = AdminServices(
-        installation.store.directory,
-        running.authenticator,
-        running.pepper,
-        installation.clock,
-        spend=counters,
-        spend_writer=counters,
-        ledger=installation.store.ledger,
-        settings=installation.snapshot.settings.get("litellm_settings", {}),
-        models=installation.snapshot,
-    )
-    return create_app(services, openai_error)
+    _let_newcomers_in(running)
+    return _with_aws_principal(create_app(running.management, openai_error))
 
 
 def local_app(running: Running) -> ASGIApp:
@@ -34,4 +25,30 @@ def local_app(running: Running) -> ASGIApp:
     async def later() -> ASGIApp:
         return keys_app(running)
 
+    _let_newcomers_in(running)
     return running.edge_app(LazyApp(later, running.gateway.drain), running.background)
+
+
+def _let_newcomers_in(running: Running) -> None:
+    """Here the directory may be written: users and teams that a token brings become records."""
+
+    async def register(record: UserRecord | TeamRecord) -> None:
+        from tollkeeper.admin.newcomers import register as write
+
+        await write(running.management, record)
+
+    running.newcomers.register = register
+
+
+def _with_aws_principal(app: ASGIApp) -> ASGIApp:
+    """The caller that API Gateway's IAM authorizer has proven, from the event Mangum keeps, and from nowhere else."""
+
+    async def named(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (event := scope.get("aws.event")):
+            headers = MutableHeaders(scope=scope)
+            del headers[PRINCIPAL_HEADER.decode()]
+            if arn := principal_arn(event.get("requestContext") or {}):
+                headers[PRINCIPAL_HEADER.decode()] = arn
+        await app(scope, receive, send)
+
+    return named

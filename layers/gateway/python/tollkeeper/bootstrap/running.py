@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import tzinfo
+from functools import cached_property
 from random import SystemRandom
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -13,7 +14,7 @@ from tollkeeper.admission.doorkeeper import MIN_OUTPUT_TOKENS, Doorkeeper
 from tollkeeper.admission.housekeeping import Housekeeping
 from tollkeeper.admission.payer import Policy
 from tollkeeper.admission.spending import Spending
-from tollkeeper.auth.authenticate import Authenticator
+from tollkeeper.bootstrap.identity import Newcomers, authenticator_of
 from tollkeeper.bootstrap.installation import Installation
 from tollkeeper.budgets.hold import Options
 from tollkeeper.budgets.janitor import Janitor
@@ -32,6 +33,9 @@ from tollkeeper.routing.fleet import Fleet
 from tollkeeper.routing.live import LiveGroups
 from tollkeeper.telemetry.metrics import Metrics
 
+if TYPE_CHECKING:
+    from tollkeeper.admin.services import AdminServices
+
 READY_PROBE = ("ready", "ready")
 
 
@@ -43,14 +47,8 @@ class Running:
         self.pepper = pepper
         settings, snapshot, clock, store = installation.settings, installation.snapshot, installation.clock, installation.store
         self.live = LiveGroups(snapshot, store.directory, clock, settings.key_cache_seconds)
-        self.authenticator = Authenticator(
-            store.directory,
-            pepper,
-            master_key=installation.master_key,
-            clock=clock,
-            cache_seconds=settings.key_cache_seconds,
-            key_header=snapshot.key_header,
-        )
+        self.newcomers = Newcomers()
+        self.authenticator = authenticator_of(installation, pepper, self.newcomers)
         self.metrics = Metrics(settings.environment, {row.group for row in snapshot.deployments}, clock, installation.write_metric)
         ledger = Ledger(store.ledger, clock, self.metrics.call)
         self.options = replace(_budget_options(snapshot), booked=ledger.booked)
@@ -75,6 +73,25 @@ class Running:
             random=SystemRandom(),
             books_before_reply=installation.embedded,
             health=Fleet(store.counters, clock, SystemRandom()),
+        )
+
+    @cached_property
+    def management(self) -> "AdminServices":
+        """What the management API works with; imports FastAPI."""
+        from tollkeeper.admin.services import AdminServices
+        from tollkeeper.admin.spending import CounterSpend
+
+        installation, counters = self.installation, CounterSpend(self.spending.spent, self.spending.set_spent)
+        return AdminServices(
+            installation.store.directory,
+            self.authenticator,
+            self.pepper,
+            installation.clock,
+            spend=counters,
+            spend_writer=counters,
+            ledger=installation.store.ledger,
+            settings=installation.snapshot.settings.get("litellm_settings", {}),
+            models=installation.snapshot,
         )
 
     async def shown_master_key(self) -> str:

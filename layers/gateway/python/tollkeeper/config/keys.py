@@ -38,6 +38,10 @@ class KeyCheck:
         for name in SECTIONS:
             if isinstance(section := kept.get(name), dict):
                 kept[name] = self._section(name, section, (name,))
+        if isinstance(general := kept.get("general_settings"), dict) and isinstance(jwt := general.get("litellm_jwtauth"), dict):
+            kept["general_settings"] = {
+                **general, "litellm_jwtauth": self._section("litellm_jwtauth", jwt, ("general_settings", "litellm_jwtauth"))
+            }  # fmt: skip
         if isinstance(models := kept.get("model_list"), list):
             kept["model_list"] = [self._entry(entry, ("model_list", index)) for index, entry in enumerate(models)]
         if isinstance(credentials := kept.get("credential_list"), list):

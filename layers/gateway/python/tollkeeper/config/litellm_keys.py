@@ -13,7 +13,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-CLOSED = _words("top entry router_settings general_settings credential tollkeeper")
+CLOSED = _words("top entry router_settings general_settings credential tollkeeper litellm_jwtauth")
 """Sections in which a key LiteLLM does not have is a mistake. litellm_settings is open, as LiteLLM sets any name there on its module; so
 are litellm_params (sent upstream) and model_info (free-form). In an open section only a near miss of a known key is a mistake.
 """
@@ -86,7 +86,8 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
     "litellm_settings": _words("""
         drop_params request_timeout num_retries fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks
         max_budget budget_duration timezone budget_exceeded_status_code max_end_user_budget max_end_user_budget_duration
-        allowed_fails max_fallbacks
+        allowed_fails max_fallbacks default_key_generate_params upperbound_key_generate_params default_internal_user_params
+        default_team_params
     """),
     "router_settings": _words("""
         num_retries timeout stream_timeout fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks model_group_alias
@@ -96,9 +97,15 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
     """),
     "general_settings": _words("""
         master_key litellm_key_header_name max_request_size_mb apply_user_budget_to_team_keys fail_closed_rate_limit_enforcement
-        user_header_name global_max_parallel_requests
+        user_header_name global_max_parallel_requests enable_jwt_auth litellm_jwtauth
     """),
-    "tollkeeper": _words("budgets providers routing"),
+    "tollkeeper": _words("budgets providers routing iam_callers"),
+    "litellm_jwtauth": _words("""
+        issuer audience jwks_url jwks_uri public_key_url issuers user_id_jwt_field user_email_jwt_field user_allowed_email_domain
+        user_id_upsert user_roles_jwt_field user_allowed_roles roles_jwt_field role_mappings jwt_litellm_role_map team_id_jwt_field
+        team_ids_jwt_field team_id_default team_id_upsert team_allowed_routes org_id_jwt_field scope_field admin_jwt_scope
+        admin_allowed_routes scope_mappings enforce_scope_based_access public_key_ttl
+    """),
 }
 
 IMPLEMENTED_VALUES: Mapping[tuple[str, str], frozenset[str]] = {
@@ -229,6 +236,12 @@ KNOWN: Mapping[str, frozenset[str]] = {
     "litellm_settings": IMPLEMENTED["litellm_settings"] | _LITELLM,
     "router_settings": IMPLEMENTED["router_settings"] | _ROUTER,
     "general_settings": IMPLEMENTED["general_settings"] | _GENERAL,
+    "litellm_jwtauth": IMPLEMENTED["litellm_jwtauth"]
+    | _words("""
+        team_alias_jwt_field org_alias_jwt_field end_user_id_jwt_field object_id_jwt_field public_allowed_routes enforce_rbac
+        enforce_team_based_model_access custom_validate sync_user_role_and_teams virtual_key_claim_field unregistered_jwt_client_behavior
+        oidc_userinfo_enabled oidc_userinfo_endpoint oidc_userinfo_cache_ttl role_permissions user_team_ids_jwt_field
+    """),
 }
 
 KNOWN_PREFIXES: Mapping[str, tuple[str, ...]] = {

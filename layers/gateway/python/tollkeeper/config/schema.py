@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from tollkeeper.config.findings import Findings, Path
+from tollkeeper.config.identity import IamCaller, JwtSettings
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -153,6 +154,10 @@ class LiteLLMSettings(Section):
     max_end_user_budget_duration: Text | None = None
     allowed_fails: Count | None = None
     max_fallbacks: Count | None = None
+    default_key_generate_params: dict[str, Any] | None = None
+    upperbound_key_generate_params: dict[str, Any] | None = None
+    default_internal_user_params: dict[str, Any] | None = None
+    default_team_params: dict[str, Any] | None = None
 
 
 class ProviderBudget(Section):
@@ -227,6 +232,7 @@ class RoutingSettings(BaseModel):
 class TollkeeperSettings(Section):
     budgets: BudgetSettings | None = None
     routing: RoutingSettings | None = None
+    iam_callers: list[IamCaller] | None = None
 
 
 class GeneralSettings(Section):
@@ -237,6 +243,8 @@ class GeneralSettings(Section):
     fail_closed_rate_limit_enforcement: bool | None = None
     user_header_name: Text | None = None
     global_max_parallel_requests: Count | None = None
+    enable_jwt_auth: bool | None = None
+    litellm_jwtauth: JwtSettings | None = None
 
 
 def check(model: type[Model], data: Any, path: Path, findings: Findings) -> Model | None:
