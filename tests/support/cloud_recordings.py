@@ -91,7 +91,7 @@ def _read_candidate(candidate: Json, answer: Answer) -> None:
         elif "functionCall" in part:
             answer.tools.append((part["functionCall"]["name"], part["functionCall"].get("args", {})))
     if reason := candidate.get("finishReason"):
-        answer.finish = {"STOP": "stop", "MAX_TOKENS": "length", "UNEXPECTED_TOOL_CALL": "stop"}[reason]
+        answer.finish = {"STOP": "stop", "MAX_TOKENS": "length", "UNEXPECTED_TOOL_CALL": "stop", "SAFETY": "content_filter"}[reason]
 
 
 def gemini_to_hub(body: Json, model: str, *, stream: bool) -> Json:

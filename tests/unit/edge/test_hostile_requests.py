@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tollkeeper.config.snapshot import Deployment
@@ -15,6 +15,7 @@ from tollkeeper.dialects.base import Target
 from tollkeeper.dialects.native import native
 from tollkeeper.edge.anthropic_request import check_messages, messages_to_hub
 from tollkeeper.edge.completions import check_completion, completion_to_hub
+from tollkeeper.edge.gemini_request import check_generate, generate_to_hub
 from tollkeeper.edge.plain import check_embeddings, check_rerank
 from tollkeeper.edge.responses_request import check_response, response_to_hub
 from tollkeeper.errors import BadRequest
@@ -61,6 +62,27 @@ RESPONSES: dict[str, Any] = {
         {"role": "user", "content": [{"type": "input_file", "filename": "f", "file_data": "data:application/pdf;base64,eA=="}]},
     ],
 }
+GENERATE: dict[str, Any] = {
+    "model": "a",
+    "systemInstruction": {"parts": [{"text": "s"}]},
+    "tools": [{"functionDeclarations": [{"name": "f", "description": "d", "parameters": {"type": "OBJECT"}}]}, {"googleSearch": {}}],
+    "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}},
+    "generationConfig": {
+        "maxOutputTokens": 100,
+        "candidateCount": 1,
+        "stopSequences": ["x"],
+        "topK": 3,
+        "responseSchema": {"type": "OBJECT", "properties": {"a": {"type": "STRING", "nullable": True}}},
+        "responseModalities": ["TEXT"],
+        "thinkingConfig": {"thinkingBudget": 100, "thinkingLevel": "low", "includeThoughts": True},
+    },
+    "contents": [
+        {"role": "user", "parts": [{"text": "t"}, {"inlineData": {"mimeType": "image/png", "data": "eA=="}}]},
+        {"role": "model", "parts": [{"functionCall": {"id": "1", "name": "f", "args": {}}, "thoughtSignature": "e30="}]},
+        {"role": "user", "parts": [{"functionResponse": {"id": "1", "name": "f", "response": {"result": "r"}}}]},
+        {"role": "user", "parts": [{"fileData": {"mimeType": "application/pdf", "fileUri": "https://x.test/a.pdf"}}]},
+    ],
+}
 COMPLETIONS: dict[str, Any] = {
     "model": "a",
     "prompt": ["x"],
@@ -97,6 +119,7 @@ def deployment(dialect: str) -> Deployment:
 BRIDGES: dict[str, tuple[dict[str, Any], Callable[..., Any], Callable[..., Any]]] = {
     "messages": (MESSAGES, check_messages, messages_to_hub),
     "responses": (RESPONSES, check_response, response_to_hub),
+    "generate": (GENERATE, check_generate, generate_to_hub),
     "completions": (COMPLETIONS, check_completion, completion_to_hub),
 }
 
@@ -119,7 +142,13 @@ def test_junk_in_any_place_is_a_request_or_a_400(name: str, dialect: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "dialect"), [("messages", "anthropic_messages"), ("messages", "bedrock_invoke"), ("responses", "openai_responses")]
+    ("name", "dialect"),
+    [
+        ("messages", "anthropic_messages"),
+        ("messages", "bedrock_invoke"),
+        ("responses", "openai_responses"),
+        ("generate", "gemini_generate"),
+    ],
 )
 def test_junk_passes_through_to_a_provider_that_can_judge_it(name: str, dialect: str) -> None:
     body, check, _ = BRIDGES[name]
@@ -133,6 +162,7 @@ def test_junk_passes_through_to_a_provider_that_can_judge_it(name: str, dialect:
                 assert error.message
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),
@@ -141,7 +171,13 @@ def test_junk_passes_through_to_a_provider_that_can_judge_it(name: str, dialect:
     )
 )
 def test_any_json_is_checked_without_falling_over(value: Any) -> None:
-    for check, field in ((check_embeddings, "input"), (check_rerank, "documents"), (check_messages, "messages"), (check_response, "input")):
+    for check, field in (
+        (check_embeddings, "input"),
+        (check_rerank, "documents"),
+        (check_messages, "messages"),
+        (check_response, "input"),
+        (check_generate, "contents"),
+    ):
         try:
             check({"model": "a", "query": "q", "max_tokens": 1, field: value}, {"anthropic-beta": "x"})
         except BadRequest as error:

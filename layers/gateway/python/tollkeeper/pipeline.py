@@ -114,10 +114,10 @@ class Gateway:
         """The deployments behind the model a call names, for endpoints that cost nothing. Raises as `serve` does before it spends."""
         return (await self._resolve(call))[1]
 
-    async def count_tokens(self, call: Call, group: ModelGroup) -> Json | None:
-        """The provider's own count of a Messages request, which costs nothing. None: no provider of this model counts, or none could."""
+    async def count_tokens(self, call: Call, group: ModelGroup, counting: str = "count_tokens") -> Json | None:
+        """The provider's own count, which costs nothing; `counting` names it in dialects/native.py. None: none of this model's counts."""
         for deployment in group.deployments:
-            if (counter := native("count_tokens", deployment.dialect)) and not self._client.is_scripted(deployment, call.body):
+            if (counter := native(counting, deployment.dialect)) and not self._client.is_scripted(deployment, call.body):
                 patience = patience_for(call.body, call.headers, deployment, call.seconds_left(self._clock))
                 try:
                     return (await self._client.complete(deployment, call.body["model"], call.body, patience, counter)).body
@@ -139,7 +139,7 @@ class Gateway:
         found = self._groups().find(model, principal.aliases)
         if found is None:
             raise BadRequest(
-                f"{call.endpoint.route.removeprefix('/v1')}: Invalid model name passed in model={model[:200]}. "
+                f"{call.endpoint.route.removeprefix('/v1/')}: Invalid model name passed in model={model[:200]}. "
                 "Call `/v1/models` to view available models for your key.",
                 param="model",
             )

@@ -29,11 +29,12 @@ _CHATS = frozenset({"chat", "responses"})
 CHAT = Endpoint("chat", "/v1/chat/completions", "acompletion", _CHATS, bridged=True)
 MESSAGES = Endpoint("messages", "/v1/messages", "anthropic_messages", _CHATS, bridged=True)
 RESPONSES = Endpoint("responses", "/v1/responses", "aresponses", _CHATS, bridged=True)
+GENERATE = Endpoint("generate", "/v1beta/models/{model}:generateContent", "agenerate_content", _CHATS, bridged=True)
 COMPLETIONS = Endpoint("completions", "/v1/completions", "atext_completion", _CHATS | {"completion"}, bridged=True)
 EMBEDDINGS = Endpoint("embeddings", "/v1/embeddings", "aembedding", frozenset({"embedding"}), output=False)
 MODERATIONS = Endpoint("moderations", "/v1/moderations", "amoderation", frozenset({"moderation"}), output=False)
 RERANK = Endpoint("rerank", "/v1/rerank", "arerank", frozenset({"rerank"}), output=False)
-ENDPOINTS = (CHAT, MESSAGES, RESPONSES, COMPLETIONS, EMBEDDINGS, MODERATIONS, RERANK)
+ENDPOINTS = (CHAT, MESSAGES, RESPONSES, GENERATE, COMPLETIONS, EMBEDDINGS, MODERATIONS, RERANK)
 
 _MODES = (
     ("moderation", r"moderation"),

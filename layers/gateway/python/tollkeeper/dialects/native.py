@@ -26,12 +26,15 @@ class NativeDialect(ChatDialect, Protocol):
 _MESSAGES = "tollkeeper.dialects.native_messages"
 _PLAIN = "tollkeeper.dialects.native_plain"
 _EMBED = "tollkeeper.dialects.native_embeddings"
+_GEMINI = "tollkeeper.dialects.native_gemini"
 _OPENAI_LIKE = ("openai_chat", "openai_responses")
 _NATIVE: Mapping[tuple[str, str], tuple[str, str]] = {
     ("messages", "anthropic_messages"): (_MESSAGES, "NativeMessages"),
     ("messages", "bedrock_invoke"): (_MESSAGES, "NativeInvoke"),
     ("messages", "vertex_anthropic"): (_MESSAGES, "NativeVertex"),
     ("count_tokens", "anthropic_messages"): (_MESSAGES, "NativeCount"),
+    ("generate", "gemini_generate"): (_GEMINI, "NativeGenerate"),
+    ("count_generate", "gemini_generate"): (_GEMINI, "NativeCountTokens"),
     ("responses", "openai_responses"): ("tollkeeper.dialects.native_responses", "NativeResponses"),
     **{("completions", name): ("tollkeeper.dialects.native_completions", "NativeCompletions") for name in _OPENAI_LIKE},
     **{("embeddings", name): (_PLAIN, "Embeddings") for name in _OPENAI_LIKE},

@@ -24,10 +24,10 @@ CARRIED = "tk1."
 """Begins the signature of a thinking block that carries another provider's reasoning items."""
 
 _SAME = frozenset({"model", "max_tokens", "stream", "temperature", "top_p", "metadata", "user"})
-_TAKE_TOP_K = frozenset({"gemini_generate", "bedrock_converse", "cohere_v2", "ollama_chat"})
+TAKE_TOP_K = frozenset({"gemini_generate", "bedrock_converse", "cohere_v2", "ollama_chat"})
 _TAKE_TOOL_IMAGES = frozenset({"gemini_generate", "bedrock_converse", "openai_responses"})
-_TAKE_THINKING = frozenset({"gemini_generate", "bedrock_converse", "cohere_v2"})
-_REASONS = re.compile(
+TAKE_THINKING = frozenset({"gemini_generate", "bedrock_converse", "cohere_v2"})
+REASONS = re.compile(
     r"gemini-(?:2\.5|3)|claude-(?:3-7|[a-z]+-[4-9])|(?:^|/)o[134](?:-|$)|gpt-5(?!-chat)|gpt-oss|grok-3-mini|qwen3|nova-2|reasoning"
 )
 """Models that take a word on how much to think; others refuse it."""
@@ -85,7 +85,7 @@ class _Translation:
         self._thinking(hub)
         if body.get("stop_sequences"):
             hub["stop"] = body["stop_sequences"]
-        if body.get("top_k") is not None and self._dialect in _TAKE_TOP_K:
+        if body.get("top_k") is not None and self._dialect in TAKE_TOP_K:
             hub["top_k"] = body["top_k"]
         if (tier := _TIERS.get(str(body.get("service_tier")))) and self._dialect.startswith("openai"):
             hub["service_tier"] = tier
@@ -141,7 +141,7 @@ class _Translation:
         if calls := [_tool_call(block) for block in blocks if kind_of(block) == "tool_use"]:
             message["tool_calls"] = calls
         thoughts = [block for block in blocks if is_thinking(block)]
-        if self._dialect in _TAKE_THINKING and (own := [_unsigned(block) for block in thoughts if not _carries(block)]):
+        if self._dialect in TAKE_THINKING and (own := [_unsigned(block) for block in thoughts if not _carries(block)]):
             message["thinking_blocks"] = own
         if self._dialect == "openai_responses" and (items := [item for block in thoughts for item in carried_items(block)]):
             message["reasoning_items"] = items
@@ -195,10 +195,10 @@ class _Translation:
             if not isinstance(form.get("schema"), dict):
                 raise BadRequest("output_config.format.schema: Input should be a valid object", param="output_config")
             hub["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": form["schema"]}}
-        if not _REASONS.search(self._model):
+        if not REASONS.search(self._model):
             return
         thinking = as_object(self._body.get("thinking"))
-        if thinking.get("type") == "enabled" and self._dialect in _TAKE_THINKING:
+        if thinking.get("type") == "enabled" and self._dialect in TAKE_THINKING:
             hub["thinking"] = thinking
         elif effort := _effort(thinking, config):
             hub["reasoning_effort"] = effort

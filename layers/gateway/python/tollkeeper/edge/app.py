@@ -1,7 +1,7 @@
 """The proxy's ASGI app: every LLM route, with and without /v1."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -61,22 +61,27 @@ def _routes(parts: EdgeParts) -> list[BaseRoute]:
         ("GET", "/health/liveness", health.liveliness),
         ("GET", "/health/readiness", health.readiness),
     ]
-    return [Route(path, _Endpoint(app, method)) for method, path, app in rows]
+    paths: dict[str, dict[str, ASGIApp]] = {}
+    for method, path, app in rows:
+        paths.setdefault(path, {})[method] = app
+    return [Route(path, _Endpoint(methods)) for path, methods in paths.items()]
 
 
 class _Endpoint:
     """Starlette hands raw ASGI to objects, and builds a Request for functions and bound methods."""
 
-    def __init__(self, app: ASGIApp, method: str) -> None:
-        self._app = app
-        self._method = method
+    def __init__(self, methods: Mapping[str, ASGIApp]) -> None:
+        self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != self._method and not (scope["method"] == "HEAD" and self._method == "GET"):
-            error = CallerError(f"{scope['method']} is not allowed here; use {self._method}.", status=405, headers={"allow": self._method})
+        method = scope["method"]
+        app = self._methods.get("GET" if method == "HEAD" else method)
+        if app is None:
+            allowed = ", ".join(self._methods)
+            error = CallerError(f"{method} is not allowed here; use {allowed}.", status=405, headers={"allow": allowed})
             await send_json(send, *openai_error(error, ""))
             return
-        await self._app(scope, receive, send)
+        await app(scope, receive, send)
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

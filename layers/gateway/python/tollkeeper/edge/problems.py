@@ -1,7 +1,7 @@
 """The only place where an error becomes HTTP, in the shape of the API the caller speaks.
 
 OpenAI's envelope (https://platform.openai.com/docs/guides/error-codes), with LiteLLM's `code`: the status as text, where nobody gave a
-better one. Anthropic's envelope (https://docs.claude.com/en/api/errors), where the type follows from the status.
+better one. Anthropic's envelope (https://docs.claude.com/en/api/errors) and Google's, where the type follows from the status.
 """
 
 import logging
@@ -61,6 +61,39 @@ def anthropic_error(error: BaseException, call_id: str) -> tuple[int, dict[str, 
 def anthropic_error_event(error: BaseException, call_id: str) -> bytes:
     """https://docs.claude.com/en/docs/build-with-claude/streaming#error-events"""
     return b"event: error\ndata: " + orjson.dumps(anthropic_error(error, call_id)[2]) + b"\n\n"
+
+
+_GOOGLE_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    408: "DEADLINE_EXCEEDED",
+    409: "ABORTED",
+    413: "INVALID_ARGUMENT",
+    422: "FAILED_PRECONDITION",
+    429: "RESOURCE_EXHAUSTED",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+def gemini_error(error: BaseException, call_id: str) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """The same for callers of the Gemini API: Google's error model. https://google.aip.dev/193"""
+    error = _shown(error, call_id)
+    status = _GOOGLE_STATUSES.get(error.status) or ("INTERNAL" if error.status >= 500 else "INVALID_ARGUMENT")
+    metadata = {name: str(value) for name, value in {"field": error.param, **_extra(error)}.items() if value is not None}
+    reason = {"@type": _ERROR_INFO, "reason": (error.code or error.type).upper(), "domain": "tollkeeper", "metadata": metadata}
+    details: list[dict[str, Any]] = [reason]
+    if error.retry_after is not None:
+        details.append({"@type": _RETRY_INFO, "retryDelay": f"{max(1, ceil(error.retry_after))}s"})
+    body = {"code": error.status, "message": error.message, "status": status, "details": details}
+    return error.status, {**_headers(error), "x-litellm-call-id": call_id}, {"error": body}
+
+
+_ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
+_RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 
 
 def _shown(error: BaseException, call_id: str) -> TollkeeperError:

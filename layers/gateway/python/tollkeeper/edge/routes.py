@@ -4,6 +4,7 @@ from starlette.types import ASGIApp
 
 from tollkeeper.edge.anthropic import MESSAGES_API, CountTokens
 from tollkeeper.edge.completions import COMPLETIONS_API
+from tollkeeper.edge.gemini import BATCH_EMBED_API, EMBED_API, GENERATE_API, CountGenerate, StreamGenerate
 from tollkeeper.edge.models import ModelsEdge
 from tollkeeper.edge.openai import CHAT_API
 from tollkeeper.edge.plain import EMBEDDINGS_API, MODERATIONS_API, RERANK_API
@@ -13,6 +14,7 @@ from tollkeeper.edge.utils import Utils
 
 Row = tuple[str, str, ASGIApp]
 _V1 = ("/v1", "")
+_GOOGLE = ("/v1beta", *_V1)
 _NAMED_IN_PATH = ("/engines/{model:path}", "/v1/engines/{model:path}", "/openai/deployments/{model:path}")
 """Azure's clients and the oldest of OpenAI's name the model in the path.
 https://learn.microsoft.com/azure/ai-foundry/openai/reference"""
@@ -34,6 +36,19 @@ def llm_routes(desk: Desk) -> list[Row]:
         ("GET", "/utils/supported_openai_params", utils.supported_params),
         ("POST", "/cost/estimate", utils.cost_estimate),
         ("GET", "/health", utils.health),
-        *(("GET", prefix + "/models", models.models) for prefix in _V1),
-        *(("GET", prefix + "/models/{model:path}", models.model) for prefix in _V1),
+        *_gemini_routes(desk),
+        *(("GET", prefix + "/models", models.models) for prefix in _GOOGLE),
+        *(("GET", prefix + "/models/{model:path}", models.model) for prefix in _GOOGLE),
     ]
+
+
+def _gemini_routes(desk: Desk) -> list[Row]:
+    """Before those of OpenAI's models, whose names may have colons and slashes too."""
+    methods: dict[str, ASGIApp] = {
+        "generateContent": desk.endpoint(GENERATE_API),
+        "streamGenerateContent": StreamGenerate(desk),
+        "countTokens": CountGenerate(desk),
+        "embedContent": desk.endpoint(EMBED_API),
+        "batchEmbedContents": desk.endpoint(BATCH_EMBED_API),
+    }
+    return [("POST", f"{prefix}/models/{{model:path}}:{name}", app) for prefix in _GOOGLE for name, app in methods.items()]

@@ -13,7 +13,7 @@ from tollkeeper.dialects.base import Chunk, Json
 from tollkeeper.dialects.fields import unfold_extra_body
 from tollkeeper.edge.http import ClientGone, Receive, Scope, Send, headers_of, query_of, read_json, send_json
 from tollkeeper.edge.problems import openai_error, openai_error_event
-from tollkeeper.edge.sse import EventStream
+from tollkeeper.edge.sse import EVENTS, EventStream, Media
 from tollkeeper.errors import BadRequest
 from tollkeeper.pipeline import Answer, Gateway
 
@@ -71,6 +71,7 @@ class Api:
     native_say: Say = unchanged
     to_hub: ToHub | None = None
     error: ErrorShape = openai_error
+    media: Media = EVENTS
 
 
 class Desk:
@@ -97,8 +98,8 @@ class Desk:
         shown_id = headers.get("x-litellm-call-id", call_id)[:128]
         return Call(call_id, shown_id, body, raw, headers, query_of(scope), deadline, api.endpoint, api.to_hub)
 
-    def events(self, receive: Receive, send: Send) -> EventStream:
-        return EventStream(receive, send, self._heartbeat_seconds)
+    def events(self, receive: Receive, send: Send, media: Media = EVENTS) -> EventStream:
+        return EventStream(receive, send, self._heartbeat_seconds, media)
 
 
 class ApiEndpoint:
@@ -124,7 +125,7 @@ class ApiEndpoint:
             await send_json(send, *self._api.error(error, call_id))
 
     async def _stream(self, call: Call, receive: Receive, send: Send) -> None:
-        events = self._desk.events(receive, send)
+        events = self._desk.events(receive, send, self._api.media)
         frames = self._api.frames(call.body)
 
         async def produce() -> None:

@@ -6,17 +6,30 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from tollkeeper.edge.http import Receive, Send, raw_headers
 
 HEARTBEAT = b": ping\n\n"
-SSE_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no"}
+_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What a stream consists of, and what keeps its connection busy while nothing comes (b"": nothing may)."""
+
+    content_type: str = "text/event-stream; charset=utf-8"
+    heartbeat: bytes = HEARTBEAT
+
+
+EVENTS = Media()
 
 
 class EventStream:
     """The response of one streamed call. `run` owns the task that produces it and the one that watches the caller."""
 
-    def __init__(self, receive: Receive, send: Send, heartbeat_seconds: float) -> None:
+    def __init__(self, receive: Receive, send: Send, heartbeat_seconds: float, media: Media = EVENTS) -> None:
+        self.media = media
         self._receive = receive
         self._send = send
         self._heartbeat = heartbeat_seconds
@@ -26,7 +39,8 @@ class EventStream:
     async def begin(self, headers: Mapping[str, str]) -> None:
         """The status line. After this an error can only be an event."""
         self.begun = True
-        await self._send({"type": "http.response.start", "status": 200, "headers": raw_headers({**SSE_HEADERS, **headers})})
+        shown = {"content-type": self.media.content_type, **_HEADERS, **headers}
+        await self._send({"type": "http.response.start", "status": 200, "headers": raw_headers(shown)})
 
     async def write(self, events: bytes) -> None:
         self._silent = False
@@ -62,10 +76,10 @@ class EventStream:
                 if done:
                     producer.cancel()
                     return
-                if self._silent:
+                if self._silent and self.media.heartbeat:
                     if not self.begun:
                         await self.begin(early_headers)
-                    await self._send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
+                    await self._send({"type": "http.response.body", "body": self.media.heartbeat, "more_body": True})
                 self._silent = True
         finally:
             gone.cancel()
