@@ -133,7 +133,7 @@ class Gateway:
 
     async def _resolve(self, call: Call) -> tuple[Principal, ModelGroup]:
         """Who calls, and the deployments that can serve it. Raises Unauthenticated, Forbidden, BadRequest."""
-        principal = await self._authenticator.authenticate(call.headers, call.query)
+        principal = call.principal or await self._authenticator.authenticate(call.headers, call.query)
         may_use_route(principal, call.endpoint.route)
         model = call.body["model"]
         found = self._groups().find(model, principal.aliases)
@@ -192,7 +192,7 @@ class Gateway:
         task = asyncio.create_task(self._book(visit, entry.cost, entry.input_tokens + entry.output_tokens, error))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-        if self._books_before_reply:
+        if self._books_before_reply or visit.call.principal is not None:
             await asyncio.shield(task)
 
     async def _book(self, visit: Visit, cost: int, tokens: int, error: BaseException | None) -> None:

@@ -24,6 +24,10 @@ class Settings:
     directory_table: str = "tollkeeper-directory"
     counters_table: str = "tollkeeper-counters"
     ledger_table: str = "tollkeeper-ledger"
+    objects_bucket: str = ""
+    """S3 bucket of files and batches. Empty with the embedded store: they are in its folder; empty with DynamoDB: there are none."""
+    max_file_bytes: int = 200 * 2**20
+    """Of one uploaded file where the platform takes it; on Lambda `max_request_bytes` is less, and larger files come by upload URL."""
     aws_region: str = ""
     aws_endpoint: str = ""
     """Overrides the DynamoDB and Secrets Manager endpoints (emulators)."""

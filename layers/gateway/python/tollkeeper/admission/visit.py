@@ -44,6 +44,8 @@ class Call:
     deadline: float | None = None
     endpoint: Endpoint = CHAT
     to_hub: ToHub | None = None
+    principal: Principal | None = None
+    """Who calls, where that is known already: a batch's line, which nobody waits for. Its books are closed before its answer is used."""
 
     @property
     def streamed(self) -> bool:

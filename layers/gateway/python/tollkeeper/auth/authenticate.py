@@ -8,6 +8,7 @@ team, organization or project is gone is refused: its budget would be unknown. A
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Protocol
 
 from tollkeeper.auth.credentials import KeyFinder, RawHeaders
@@ -87,6 +88,23 @@ class Authenticator:
             raise _unknown()
         self._check(known.value)
         return known.value
+
+    async def by_hash(self, key_hash: str, *, master: bool = False) -> Principal:
+        """A caller who has shown the key before: a batch goes on after its request. Raises as `authenticate`."""
+        if master:
+            text = await self._master_key() if callable(self._master_key) else self._master_key
+            if text and same_secret(hash_key(self._pepper, text), key_hash):
+                return self._master_principal(text)
+            raise _unknown()
+        known = await self._principals.get(key_hash)
+        if known.value is None:
+            raise _unknown()
+        self._check(replace(known.value, text_counts_until=inf))  # a rotation replaces the text, not the key
+        return known.value
+
+    async def returns(self, principal: Principal) -> bool:
+        """Whether `by_hash` will find this caller again: not one who showed a signed token."""
+        return principal.is_master or (await self._principals.get(principal.key_hash)).value is not None
 
     async def customer(self, customer_id: str) -> CustomerRecord | None:
         """The end user a request names, with the limits of its budget; None if nobody has written one down. Cached as keys are."""

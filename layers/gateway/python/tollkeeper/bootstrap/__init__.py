@@ -7,10 +7,11 @@ used.
     installation   one process's parts: configuration, secrets, transport, store
     running        the features, wired over them, and the proxy's app
     management     the management API's app
+    batches        files and batches: endpoints and worker
     functions      what the folders of functions/ start
 """
 
-from tollkeeper.bootstrap.functions import janitor_handler, lambda_app, rollup_handler
+from tollkeeper.bootstrap.functions import batches_handler, janitor_handler, lambda_app, rollup_handler
 from tollkeeper.bootstrap.installation import Installation, Store, kept_secret, load_snapshot, secret_of
 from tollkeeper.bootstrap.management import keys_app, local_app
 from tollkeeper.bootstrap.running import Running
@@ -19,6 +20,7 @@ __all__ = [
     "Installation",
     "Running",
     "Store",
+    "batches_handler",
     "janitor_handler",
     "kept_secret",
     "keys_app",

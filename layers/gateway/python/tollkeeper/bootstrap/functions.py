@@ -63,3 +63,23 @@ def rollup_handler() -> Callable[[Mapping[str, Any], object], dict[str, list[dic
         return runner.run(roll_event(made[0], event))
 
     return handle
+
+
+def batches_handler() -> Callable[[object, Any], dict[str, int]]:
+    """A Lambda handler for a schedule (every minute): slices of open batches until its time is over. Answers `{"slices": <how many>}`."""
+    settings = Settings.from_env()
+    log.configure(settings.log_level, json=True)
+    installation = Installation(settings)
+    runner = asyncio.Runner()
+    started: list[Running] = []
+
+    async def work(seconds_left: float) -> dict[str, int]:
+        if not started:
+            started.append(await installation.start())
+        running = started[0]
+        await running.live.refresh()
+        slices = await running.batches.worker.work_until(installation.clock.now() + seconds_left) if running.batches else 0
+        await running.gateway.drain()
+        return {"slices": slices}
+
+    return lambda _event, context: runner.run(work(context.get_remaining_time_in_millis() / 1000))

@@ -24,6 +24,7 @@ from tollkeeper.store.table import Table
 if TYPE_CHECKING:
     from tollkeeper.bootstrap.running import Running
     from tollkeeper.store.credentials import CredentialChain
+    from tollkeeper.store.objects import Objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,21 @@ class Installation:
     @cached_property
     def store(self) -> Store:
         return self._store or (_embedded_store(self.settings, self.clock) if self.embedded else self._dynamo_store())
+
+    @cached_property
+    def objects(self) -> "Objects | None":
+        """None: this installation keeps no files."""
+        from tollkeeper.store.objects import FolderObjects, MemoryObjects
+
+        settings = self.settings
+        if settings.objects_bucket:
+            from tollkeeper.store.s3 import S3Objects
+
+            where = settings.aws_region, settings.aws_endpoint or None
+            return S3Objects(settings.objects_bucket, self.http_send, self.aws_credentials, *where, clock=self.clock)
+        if not self.embedded:
+            return None
+        return MemoryObjects() if settings.state == ":memory:" else FolderObjects(Path(settings.state) / "objects")
 
     @cached_property
     def credentials(self) -> Credentials:

@@ -14,6 +14,7 @@ from tollkeeper.admission.doorkeeper import MIN_OUTPUT_TOKENS, Doorkeeper
 from tollkeeper.admission.housekeeping import Housekeeping
 from tollkeeper.admission.payer import Policy
 from tollkeeper.admission.spending import Spending
+from tollkeeper.bootstrap.batches import BatchParts, batch_parts
 from tollkeeper.bootstrap.identity import Newcomers, authenticator_of
 from tollkeeper.bootstrap.installation import Installation
 from tollkeeper.budgets.hold import Options
@@ -50,7 +51,7 @@ class Running:
         self.newcomers = Newcomers()
         self.authenticator = authenticator_of(installation, pepper, self.newcomers)
         self.metrics = Metrics(settings.environment, {row.group for row in snapshot.deployments}, clock, installation.write_metric)
-        ledger = Ledger(store.ledger, clock, self.metrics.call)
+        self.ledger = ledger = Ledger(store.ledger, clock, self.metrics.call)
         self.options = replace(_budget_options(snapshot), booked=ledger.booked)
         self.budgets = Budgets(store.counters, clock, self.options, self.metrics.event)
         self.spending = Spending(self.budgets, store.counters, clock, _zone(snapshot))
@@ -94,6 +95,10 @@ class Running:
             models=installation.snapshot,
         )
 
+    @cached_property
+    def batches(self) -> BatchParts | None:
+        return batch_parts(self)
+
     async def shown_master_key(self) -> str:
         """For the operator's terminal: the key if this installation made it up, else where it comes from."""
         snapshot = self.installation.snapshot
@@ -130,6 +135,7 @@ class Running:
             ready=self._ready,
             on_stop=self.stop,
             fallback=fallback,
+            rows=self.batches.rows if self.batches else (),
         )
 
     async def background(self) -> None:
@@ -138,6 +144,8 @@ class Running:
             tasks.create_task(self.housekeeping.sweep_for_ever())
             if self.pump is not None:
                 tasks.create_task(self.pump.run_for_ever())
+            if self.batches is not None:
+                tasks.create_task(self.batches.worker.work_for_ever())
 
     async def stop(self) -> None:
         """Every finished call is in the books before anything is let go."""

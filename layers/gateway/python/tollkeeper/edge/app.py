@@ -1,7 +1,7 @@
 """The proxy's ASGI app: every LLM route, with and without /v1."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from tollkeeper.clock import Clock
 from tollkeeper.edge.health import HealthEdge
 from tollkeeper.edge.http import Receive, Scope, Send, send_json
 from tollkeeper.edge.problems import openai_error
-from tollkeeper.edge.routes import llm_routes
+from tollkeeper.edge.routes import Row, llm_routes
 from tollkeeper.edge.serving import Desk
 from tollkeeper.errors import CallerError, NotFound
 from tollkeeper.pipeline import Gateway
@@ -23,7 +23,7 @@ from tollkeeper.pipeline import Gateway
 @dataclass(frozen=True, slots=True)
 class EdgeParts:
     """`ready` asks the store; `fallback` gets what is no LLM route (None: 404); `background` runs while the server does, `on_stop` at its
-    end.
+    end. `rows` are further routes, behind the LLM's own.
     """
 
     gateway: Gateway
@@ -34,6 +34,7 @@ class EdgeParts:
     on_stop: Callable[[], Awaitable[None]]
     fallback: ASGIApp | None = None
     background: Callable[[], Coroutine[Any, Any, None]] | None = None
+    rows: Sequence[Row] = ()
 
 
 def create_app(parts: EdgeParts) -> Starlette:
@@ -60,6 +61,7 @@ def _routes(parts: EdgeParts) -> list[BaseRoute]:
         ("GET", "/health/liveliness", health.liveliness),
         ("GET", "/health/liveness", health.liveliness),
         ("GET", "/health/readiness", health.readiness),
+        *parts.rows,
     ]
     paths: dict[str, dict[str, ASGIApp]] = {}
     for method, path, app in rows:
@@ -68,14 +70,14 @@ def _routes(parts: EdgeParts) -> list[BaseRoute]:
 
 
 class _Endpoint:
-    """Starlette hands raw ASGI to objects, and builds a Request for functions and bound methods."""
+    """One path, its methods (`*`: any). Starlette hands raw ASGI to objects, and builds a Request for functions and bound methods."""
 
     def __init__(self, methods: Mapping[str, ASGIApp]) -> None:
         self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
-        app = self._methods.get("GET" if method == "HEAD" else method)
+        app = self._methods.get(method) or self._methods.get("*") or (self._methods.get("GET") if method == "HEAD" else None)
         if app is None:
             allowed = ", ".join(self._methods)
             error = CallerError(f"{method} is not allowed here; use {allowed}.", status=405, headers={"allow": allowed})

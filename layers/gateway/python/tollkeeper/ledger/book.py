@@ -8,7 +8,7 @@ import orjson
 from tollkeeper.clock import Clock, iso, time_ordered_id
 from tollkeeper.errors import StoreUnavailable
 from tollkeeper.ledger.entry import Entry, to_item
-from tollkeeper.store.items import LEDGER_SHARDS
+from tollkeeper.store.items import LEDGER_SHARDS, ledger_pk
 from tollkeeper.store.table import ConditionFailed, Item, Table
 
 RETRY_DELAYS = (0.05, 0.2, 1.0)
@@ -46,6 +46,16 @@ class Ledger:
                     log.error("ledger_entry_unwritten %s %s", error.message, orjson.dumps(item).decode())
                     return
                 await self._clock.sleep(delay)
+
+    async def cost_of(self, request_id: str, at: float) -> int | None:
+        """What the books have for a call that began at about `at` (epoch seconds), in nano-dollars; None: nothing.
+
+        Raises StoreUnavailable.
+        """
+        for day in sorted({iso(moment)[:10] for moment in (at, at + _BUCKET_SECONDS)}):
+            if (item := await self._table.get(ledger_pk(day, request_id), request_id)) is not None:
+                return int(item["cost"])
+        return None
 
     async def booked(self, hold_id: str, created: float) -> int | None:
         """The cost of the call that was paid from this hold, or None. `created` is when the hold was made.

@@ -123,6 +123,31 @@ def sign(
     return signed
 
 
+def presigned(method: str, url: str, seconds: int, *, service: str, region: str, credentials: Credentials, now: float) -> str:
+    """The URL with a signature in its query that lets anyone send this one request for so many seconds, whatever its body.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+    """
+    parts = urlsplit(url)
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
+    query = {
+        "X-Amz-Algorithm": _ALGORITHM,
+        "X-Amz-Credential": f"{credentials.access_key}/{scope}",
+        "X-Amz-Date": stamp,
+        "X-Amz-Expires": str(seconds),
+        **({"X-Amz-Security-Token": credentials.token} if credentials.token else {}),
+        "X-Amz-SignedHeaders": "host",
+    }
+    encoded = "&".join(f"{name}={quote(value, safe=_UNRESERVED)}" for name, value in sorted(query.items()))
+    host = _host(parts.scheme, parts.hostname or "", parts.port)
+    canonical = "\n".join((method, canonical_path(parts.path, service), encoded, f"host:{host}", "", "host", UNSIGNED_PAYLOAD))
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    key = signing_key(credentials.secret_key, stamp[:8], region, service)
+    signature = hmac.digest(key, f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}".encode(), "sha256").hex()
+    return f"{url}?{encoded}&X-Amz-Signature={signature}"
+
+
 def canonical_path(path: str, service: str) -> str:
     """Each segment encoded once more (`%3A` → `%253A`), `.` and `..` resolved; S3 alone takes the path as it is."""
     if service == "s3":

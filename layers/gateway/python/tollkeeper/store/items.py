@@ -31,6 +31,12 @@ counters
   its slices     <scope>#~<number>    <window>            (budgets/slices.py)
   rate window    <scope>              minute#<minute since epoch> | utcday#<day since epoch>
   hold register  holds#<shard>        <hour>#<scope>#<window>   (budgets/janitor.py)
+  file           file#<id>            file          (batches/: what the files API and batches know; their bytes are objects)
+  batch          batch#<id>           batch
+  its lines      batch#<id>/lines     <line number in 9 digits>
+  open batches   batches              <batch id>
+  who has what   <scope>/files        <file id>     (and <scope>/batches; scope: key#<hash>, user#<id>, team#<id>)
+  upload         upload#<id>          upload        its parts: part#<part id>
   breaker        routing#<group>      breaker#<deployment>      (routing/cells.py)
   its statistics routing#<group>      use#<deployment>#minute#<minute since epoch>   (routing/statistics.py)
 """
@@ -218,6 +224,39 @@ def hold_register_sk(hour: int, scope: str, window: str) -> str:
 
 
 BREAKER_PREFIX, USE_PREFIX = "breaker#", "use#"
+
+
+FILE_SK, BATCH_SK, UPLOAD_SK = "file", "batch", "upload"
+OPEN_BATCHES_PK = "batches"
+
+
+def file_pk(file_id: str) -> str:
+    return scope_pk("file", file_id)
+
+
+def batch_pk(batch_id: str) -> str:
+    return scope_pk("batch", batch_id)
+
+
+def batch_lines_pk(batch_id: str) -> str:
+    return f"{batch_pk(batch_id)}/lines"
+
+
+def batch_line_sk(line: int) -> str:
+    return f"{line:09d}"
+
+
+def upload_pk(upload_id: str) -> str:
+    return scope_pk("upload", upload_id)
+
+
+def upload_part_sk(part_id: str) -> str:
+    return f"part#{part_id}"
+
+
+def owned_pk(scope: str, kind: str) -> str:
+    """The partition that lists what one scope (as `scope_pk` names it) has of a kind, oldest first."""
+    return f"{scope}/{kind}"
 
 
 def routing_pk(group: str) -> str:

@@ -1,0 +1,51 @@
+"""Files and batches, wired: their endpoints, and the worker behind them."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tollkeeper.edge.door import Door
+from tollkeeper.edge.routes import Row
+
+if TYPE_CHECKING:
+    from tollkeeper.batches.worker import Worker
+    from tollkeeper.bootstrap.running import Running
+
+
+@dataclass(frozen=True, slots=True)
+class BatchParts:
+    worker: "Worker"
+    rows: list[Row]
+
+
+def batch_parts(running: "Running") -> BatchParts | None:
+    """None: the installation has nowhere to keep files."""
+    from tollkeeper.batches.files import Files
+    from tollkeeper.batches.journal import Journal
+    from tollkeeper.batches.register import Register
+    from tollkeeper.batches.worker import Worker
+    from tollkeeper.edge.batch_lines import GatewayLines
+    from tollkeeper.edge.batches import BatchesEdge
+    from tollkeeper.edge.files import FilesEdge
+
+    installation = running.installation
+    objects, clock, table = installation.objects, installation.clock, installation.store.counters
+    if objects is None:
+        return None
+    files, register = Files(table, objects, clock), Register(table, clock)
+    door = door_of(running)
+    lines = GatewayLines(running.gateway, running.authenticator, running.ledger)
+    most = installation.settings.max_file_bytes if installation.embedded else min(door.max_bytes, installation.settings.max_file_bytes)
+    worker = Worker(register, files, Journal(table, objects, clock), lines, clock)
+    return BatchParts(
+        worker,
+        [
+            *FilesEdge(door, files, running.pepper, max_bytes=most).routes(),
+            *BatchesEdge(door, register, files, running.authenticator, worker.nudge).routes(),
+        ],
+    )
+
+
+def door_of(running: "Running") -> Door:
+    installation = running.installation
+    most = installation.snapshot.max_request_bytes or installation.settings.max_request_bytes
+    return Door(running.authenticator, installation.clock, max_bytes=most)

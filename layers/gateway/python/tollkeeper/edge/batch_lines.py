@@ -1,0 +1,93 @@
+"""A batch's line as a call of its own: the same checks, budgets, limits, routing and books as if its caller had sent it just now."""
+
+import orjson
+
+from tollkeeper.admission.visit import Call
+from tollkeeper.auth.authenticate import Authenticator
+from tollkeeper.auth.principal import Principal
+from tollkeeper.batches.lines import Line, LineFault
+from tollkeeper.batches.owner import Owner
+from tollkeeper.batches.runner import LineAnswer
+from tollkeeper.edge.completions import COMPLETIONS_API
+from tollkeeper.edge.openai import CHAT_API
+from tollkeeper.edge.plain import EMBEDDINGS_API
+from tollkeeper.edge.responses import RESPONSES_API
+from tollkeeper.edge.serving import Api
+from tollkeeper.errors import NoDeployment, RateLimited, StoreUnavailable, TollkeeperError, UpstreamQuotaExceeded, UpstreamRateLimited
+from tollkeeper.ledger.book import Ledger
+from tollkeeper.ledger.entry import STATUS_FAILURE, Entry
+from tollkeeper.money import nano_to_usd
+from tollkeeper.pipeline import Gateway
+
+APIS = {api.endpoint.route: api for api in (CHAT_API, EMBEDDINGS_API, COMPLETIONS_API, RESPONSES_API)}
+_PATIENT = (RateLimited, UpstreamRateLimited, NoDeployment, StoreUnavailable)
+"""Failures that pass, and that nobody bills."""
+_PAUSE_SECONDS = 10.0
+
+
+class GatewayLines:
+    """Implements batches.runner.LineRunner."""
+
+    def __init__(self, gateway: Gateway, authenticator: Authenticator, ledger: Ledger) -> None:
+        self._gateway, self._authenticator, self._ledger = gateway, authenticator, ledger
+
+    async def fault(self, owner: Owner, endpoint: str, line: Line) -> LineFault | None:
+        try:
+            await self._gateway.group(_call(APIS[endpoint], line, await self._principal(owner)))
+        except StoreUnavailable:
+            raise
+        except TollkeeperError as error:
+            code = error.code or ("model_not_found" if error.param == "model" else error.type)
+            return LineFault(code, f"Line {line.number}: {error.message}", line.number, error.param)
+        return None
+
+    async def run(self, owner: Owner, endpoint: str, line: Line, *, call_id: str, shown_id: str, deadline: float | None) -> LineAnswer:
+        api = APIS[endpoint]
+        try:
+            call = _call(api, line, await self._principal(owner), call_id, shown_id, deadline=deadline)
+            answer = await self._gateway.serve(call)
+            say = api.native_say if answer.native else api.say
+            return LineAnswer(200, say(answer.body or {}, call.body), call_id)
+        except Exception as error:  # noqa: BLE001 - as at every edge: a failure is an answer
+            status, _, body = api.error(error, call_id)
+            return LineAnswer(status, body, call_id, again=_again(error))
+
+    async def lost(self, owner: Owner, endpoint: str, line: Line, *, call_id: str, at: float) -> str:
+        if (cost := await self._ledger.cost_of(call_id, at)) is not None:
+            return f"The provider had answered: the call {call_id} is in the ledger with {nano_to_usd(cost):.9f} USD."
+        await self._ledger.record(
+            Entry(
+                request_id=call_id,
+                call_id=call_id,
+                started_at=at,
+                call_type="unconfirmed",
+                model=line.body["model"],
+                status=STATUS_FAILURE,
+                http_status=0,
+                error_type="unconfirmed",
+                key_hash=owner.key_hash,
+                team_id=owner.team_id,
+                user_id=owner.user_id,
+                usage_at_least=True,
+                unconfirmed=True,
+            )
+        )
+        return (
+            f"Whether the provider billed the call {call_id} is not known; the ledger lists it as unconfirmed, and where a budget holds "
+            "money for it, that is booked in full."
+        )
+
+    async def _principal(self, owner: Owner) -> Principal:
+        return await self._authenticator.by_hash(owner.key_hash, master=owner.admin)
+
+
+def _call(api: Api, line: Line, principal: Principal, call_id: str = "", shown_id: str = "", *, deadline: float | None = None) -> Call:
+    """Raises BadRequest."""
+    body = api.check(line.body, {})
+    return Call(call_id, shown_id, body, orjson.dumps(line.body), {}, {}, deadline, api.endpoint, api.to_hub, principal)
+
+
+def _again(error: Exception) -> float | None:
+    if not isinstance(error, _PATIENT) or isinstance(error, UpstreamQuotaExceeded):
+        return None
+    return error.retry_after or _PAUSE_SECONDS
