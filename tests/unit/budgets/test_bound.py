@@ -43,6 +43,25 @@ rates = st.builds(
 )
 
 
+@given(
+    st.dictionaries(st.sampled_from(("input", "output", "input@flex", "output@priority", "request")), rates),
+    st.sampled_from(("flex", "priority", "default")),
+    st.dictionaries(st.sampled_from(("flex", "priority")), st.integers(0, 3 * 10**6)),
+    st.tuples(st.integers(0, 10**6), st.integers(0, 10**7), st.integers(0, 10**12)),
+    st.integers(0, 200),
+)
+def test_nor_any_tier_or_margin(
+    priced: dict[str, Rate], tier: str, factors: dict[str, int], adjusted: tuple[int, int, int], output: int
+) -> None:
+    request = ask("hello", max_tokens=200, service_tier=tier)
+    discount, margin, fixed = adjusted
+    prices = Prices(priced, "test", tiers=factors, discount=discount, margin=margin, margin_fixed=fixed)
+    found = bound(request, tariff(prices))
+    for served in (tier, ""):
+        usage = Usage(input=len(orjson.dumps(request)), output=output, service_tier=served if served != "default" else "")
+        assert cost_of(usage, prices).total <= found.amount_for(200)
+
+
 @given(st.dictionaries(st.sampled_from(UNITS), rates), st.text(max_size=200), st.integers(1, 500), st.integers(1, 4), st.data())
 def test_no_usage_a_request_can_cause_costs_more(priced: dict[str, Rate], text: str, limit: int, n: int, data: st.DataObject) -> None:
     sound = {"type": "input_audio", "input_audio": {"data": "A" * 800, "format": "mp3"}}

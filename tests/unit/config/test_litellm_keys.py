@@ -50,7 +50,9 @@ def test_litellms_price_fields_are_recognised(key: str) -> None:
         ("input_cost_per_token", ("input", 0)),
         ("output_cost_per_token_above_272k_tokens", ("output", 272_000)),
         ("cache_creation_input_token_cost_above_1hr_above_200k_tokens", ("cache_creation_1h", 200_000)),
-        ("input_cost_per_token_batches", None),
+        ("input_cost_per_token_batches", ("input@batch", 0)),
+        ("output_cost_per_token_above_272k_tokens_priority", ("output@priority", 272_000)),
+        ("input_cost_per_token_ultrafast", None),
         ("temperature", None),
     ],
 )

@@ -1,11 +1,8 @@
 """Where a deployment's prices come from. Femto-dollars per unit: 1e-6 dollars are 10**9."""
 
-from datetime import date
-
 import pytest
 from tests.support.config import compiled, found, model, only
 
-from tollkeeper.config.compile import compile_config
 from tollkeeper.config.snapshot import Prices, Rate
 
 
@@ -95,11 +92,6 @@ def test_zero_is_a_price() -> None:
 def test_half_a_price_is_warned_of() -> None:
     (warning,) = compiled(model("model: ollama/x", "input_cost_per_token: 1e-6")).warnings
     assert "output has no price and counts as free" in warning
-
-
-def test_an_announced_price_change_is_warned_of() -> None:
-    snapshot = compile_config(model("model: openai/o3"), env={}.get, at=date(2025, 6, 9))
-    assert "model_list[0].litellm_params.model (gateway.yaml:3): its price changes on 2025-06-10; compile again then" in snapshot.warnings
 
 
 def test_the_context_window_is_known_with_the_price() -> None:

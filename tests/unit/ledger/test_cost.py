@@ -177,3 +177,57 @@ def _usage_of(recording: Recording) -> dict[str, Any]:
             found = (event.get("message") or {}).get("usage") or event.get("usage") or (event.get("x_groq") or {}).get("usage")
             usage.update({key: value for key, value in (found or {}).items() if value is not None})
     return usage
+
+
+TIERED = replace(ALL, tiers={"flex": 500_000, "priority": 2_000_000}, rates={**ALL.rates, "input@priority": Rate(25 * NANO)})
+
+
+@pytest.mark.parametrize(
+    ("tier", "expected"),
+    [("", 60 * 10 + 40 * 1 + 5 * 100 + 7), ("flex", 60 * 5 + 20 + 5 * 50 + 7), ("priority", 60 * 25 + 40 * 2 + 5 * 200 + 7)],
+)
+def test_a_service_tier_has_rates_of_its_own_or_a_factor(tier: str, expected: int) -> None:
+    assert cost_of(Usage(input=100, output=5, cache_read=40, service_tier=tier), TIERED).total == expected
+
+
+def test_a_tier_that_is_not_named_costs_what_is_listed() -> None:
+    usage = Usage(input=100, output=5)
+    assert cost_of(replace(usage, service_tier="scale"), TIERED) == cost_of(usage, TIERED)
+
+
+def test_tools_the_provider_ran_have_fees() -> None:
+    prices = replace(ALL, fees={"web_search": 10**7 * NANO})
+    breakdown = cost_of(Usage(input=1, tools=(("web_search", 3), ("file_search", 2))), prices)
+    assert (breakdown.tools, breakdown.total) == (3 * 10**7, 3 * 10**7 + 10 + 7)
+
+
+def test_a_discount_comes_off_and_a_margin_goes_on() -> None:
+    prices = replace(ALL, discount=100_000, margin=200_000, margin_fixed=9 * NANO)
+    breakdown = cost_of(Usage(input=100), prices)
+    assert (breakdown.listed, breakdown.discount, breakdown.total) == (1007, 101, round(1007 * 0.9 * 1.2) + 9)
+    assert breakdown.margin == breakdown.total - breakdown.listed + breakdown.discount
+
+
+def test_a_stated_cost_is_adjusted_too() -> None:
+    assert cost_of(Usage(input=1, cost_usd=0.000001), replace(ALL, margin=500_000)).total == 1500
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**7), st.integers(0, 10**12))
+def test_the_parts_of_an_adjusted_cost_add_up(tokens: int, discount: int, margin: int, fixed: int) -> None:
+    breakdown = cost_of(Usage(input=tokens), replace(ALL, discount=discount, margin=margin, margin_fixed=fixed))
+    assert breakdown.listed == tokens * 10 + 7
+    assert breakdown.total == breakdown.listed - breakdown.discount + breakdown.margin
+    assert breakdown.total >= 0
+
+
+@pytest.mark.parametrize(
+    ("said", "tier"),
+    [("flex", "flex"), ("SERVICE_TIER_PRIORITY", "priority"), ("batch", "batch"), ("default", ""), ("standard", ""), (None, ""), (7, "")],
+)
+def test_the_tier_that_served_is_read_from_the_answer(said: Any, tier: str) -> None:
+    assert usage_from_hub({"prompt_tokens": 1, "service_tier": said}).service_tier == tier
+
+
+def test_searches_are_read_from_the_answer() -> None:
+    usage = {"prompt_tokens": 1, "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 1}}
+    assert usage_from_hub(usage).tools == (("web_search", 2),)

@@ -180,7 +180,7 @@ class Gateway:
             if isinstance(error, TimeoutError):
                 raise UpstreamTimeout(f"Timeout: {deployment.provider} did not answer in time.") from None
             raise
-        account.stated(dialect.usage(done.body) if dialect is not None else done.body.get("usage"))
+        account.stated(dialect.usage(done.body) if dialect is not None else done.body.get("usage"), done.body.get("service_tier"))
         account.first_token()
         return _Result(dialect is not None, body=done.body)
 

@@ -19,7 +19,7 @@ from tollkeeper.budgets.reserve import Budgets
 from tollkeeper.budgets.scopes import ScopeCap, scope_caps
 from tollkeeper.catalog.output_limits import output_limit
 from tollkeeper.clock import Clock
-from tollkeeper.config.snapshot import Deployment
+from tollkeeper.config.snapshot import Deployment, Prices
 from tollkeeper.dialects.base import Json
 from tollkeeper.errors import BadRequest, BudgetExceeded, RateLimited, UpstreamRateLimited
 from tollkeeper.limits.rate import NOTHING, Admission, Limits
@@ -27,6 +27,7 @@ from tollkeeper.money import ZERO, NanoUSD
 
 LIMIT_FIELDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 """The hub's names for an output limit: of several the smallest counts, and one goes upstream."""
+_MINUTE = 60
 MIN_OUTPUT_TOKENS = 64
 """A clamp below this is no useful answer; `tollkeeper.budgets.min_output_tokens`."""
 
@@ -128,7 +129,7 @@ class Doorkeeper:
         if not any(cap.cap is not None for cap in caps):
             return Ticket(body, hold=await self._budgets.reserve(caps, ZERO) if caps else None, output=output)
         hard = any(cap.cap is not None and cap.enforcement == "hard" and cap.mode == "enforce" for cap in caps)
-        bound = _bound(body, raw, deployments, hard=hard, output=output)
+        bound = _bound(body, raw, deployments, self._clock.now(), hard=hard, output=output)
         minimum = bound.minimum(self._min_output_tokens)
         hold = await self._budgets.reserve(caps, bound.amount, minimum=minimum, estimate=bound.estimate)
         if not hard or not output:
@@ -147,7 +148,7 @@ class Doorkeeper:
         amount = ZERO
         if any(cap.cap is not None for cap in caps):
             hard = any(cap.enforcement == "hard" for cap in caps)
-            bound = _bound(ticket.body, raw, [deployment], hard=hard, output=ticket.output)
+            bound = _bound(ticket.body, raw, [deployment], self._clock.now(), hard=hard, output=ticket.output)
             limit = min(ticket.limit or bound.output_tokens, bound.output_tokens)
             ticket.limit = limit if ticket.output else None
             amount = bound.amount_for(limit)
@@ -165,15 +166,26 @@ class Doorkeeper:
             await self._limits.release(counted)
 
 
-def _bound(body: Json, raw: bytes, deployments: Sequence[Deployment], *, hard: bool, output: bool) -> Bound:
+def _bound(body: Json, raw: bytes, deployments: Sequence[Deployment], now: float, *, hard: bool, output: bool) -> Bound:
     """Over every deployment the plan could reach. Raises BadRequest where a price is unknown and `hard` needs it."""
     # A window holds one prompt; embeddings, reranks and text completions take many of them at once.
     many = not output or isinstance(body.get("prompt"), list)
     most_input = len(raw) + UNKNOWN_WINDOW if many else None
     tariffs = [
-        Tariff(row.group, row.provider, row.model, row.prices, most_input or row.max_input_tokens, _most(row, body)) for row in deployments
+        Tariff(row.group, row.provider, row.model, prices, most_input or row.max_input_tokens, _most(row, body))
+        for row in deployments
+        for prices in _charged(row, now)
     ]
     return worst_case(body, tariffs, body=raw, hard=hard, output=output)
+
+
+def _charged(deployment: Deployment, now: float) -> list[Prices | None]:
+    """What it charges, and what it charges in a minute: a call may be admitted before midnight and begin after it."""
+    prices = deployment.prices
+    if prices is None or not prices.later:
+        return [prices]
+    today, soon = prices.at(now), prices.at(now + _MINUTE)
+    return [today] if today is soon else [today, soon]
 
 
 def _most(deployment: Deployment, body: Json) -> int | None:

@@ -42,6 +42,7 @@ _TIERS = {"priority": 2, "fast": 6}
 """service_tier and speed → the dearest factor listed. https://openai.com/api-priority-processing
 https://platform.claude.com/docs/en/build-with-claude/fast-mode"""
 
+_MILLION = 10**6
 _SEARCHED_TOKENS, _SEARCHED_DOCUMENTS = 500, 100
 """A search is a query with so many documents of so many tokens, query included."""
 
@@ -165,18 +166,23 @@ class _Shape:
 def _line(request: Mapping[str, Any], tariff: Tariff, shape: _Shape, *, tokens: int, most: int) -> tuple[Line, int]:
     """The bound of one deployment, and what the call will cost there more or less, in femto-USD."""
     prices = tariff.prices or Prices({}, "")
-    factor = _tier(request)
-    input_rate = factor * _dearest(prices, shape.input_rates(), tokens)
-    output_rate = factor * _dearest(prices, shape.output_rates(), tokens) * _answers(request)
-    fees = shape.found.tool_uses * TOOL_FEE_FEMTO
+    tier = _Tier.of(request, prices)
+    input_rate = tier.dearest(prices, shape.input_rates(), tokens)
+    output_rate = tier.dearest(prices, shape.output_rates(), tokens) * _answers(request)
+    fees = shape.found.tool_uses * max(TOOL_FEE_FEMTO, *prices.fees.values(), 0)
     fixed = tokens * input_rate + _dearest(prices, ("request",), tokens) * _searches(request) + fees
     fixed += output_rate * len(orjson.dumps(request["prediction"])) if request.get("prediction") else 0
     likely = tokens // _ESTIMATED_BYTES_PER_TOKEN * input_rate + output_rate * min(most, _ESTIMATED_OUTPUT)
     if tariff.provider.startswith("xai") and _LIMIT_IGNORED.search(tariff.model) and most:
         # The limit buys nothing here: all the model can say is part of the price of asking.
         ceiling = tariff.max_output_tokens or tariff.max_input_tokens or UNKNOWN_WINDOW
-        return Line(fixed + output_rate * (ceiling + most), 0, most), likely
-    return Line(fixed, output_rate, most), likely
+        fixed, output_rate = fixed + output_rate * (ceiling + most), 0
+    return Line(_booked(prices, fixed) + prices.margin_fixed, _booked(prices, output_rate), most), _booked(prices, likely)
+
+
+def _booked(prices: Prices, listed: int) -> int:
+    """With discount and margin, rounded up."""
+    return -(-listed * (_MILLION - prices.discount) * (_MILLION + prices.margin) // _MILLION**2)
 
 
 def _input_tokens(size: int, found: Survey, tariff: Tariff) -> int:
@@ -223,8 +229,22 @@ def _searches(request: Mapping[str, Any]) -> int:
     return max(1, -(-chunks // _SEARCHED_DOCUMENTS))
 
 
-def _tier(request: Mapping[str, Any]) -> int:
-    return max(_TIERS.get(str(request.get("service_tier")), 1), _TIERS.get(str(request.get("speed")), 1))
+@dataclass(frozen=True, slots=True)
+class _Tier:
+    """The service tier a request asks for: rates of its own, else a factor on the listed ones."""
+
+    name: str
+    factor: int
+    """Millionths; never below the listed rate, which a provider falls back to."""
+
+    @classmethod
+    def of(cls, request: Mapping[str, Any], prices: Prices) -> "_Tier":
+        name = "fast" if request.get("speed") == "fast" else str(request.get("service_tier") or "").lower()
+        return cls(name, max(_MILLION, _TIERS.get(name, 1) * _MILLION, prices.tiers.get(name, 0)))
+
+    def dearest(self, prices: Prices, names: Sequence[str], input_tokens: int) -> int:
+        listed = -(-_dearest(prices, names, input_tokens) * self.factor // _MILLION)
+        return max(listed, _dearest(prices, [f"{name}@{self.name}" for name in names], input_tokens))
 
 
 def _dearest(prices: Prices, names: Sequence[str], input_tokens: int) -> int:

@@ -1,8 +1,8 @@
 """Prices and context windows from the `genai-prices` data set, pinned while a configuration is compiled; the hot path never imports this.
 
 Every rate is exact: the data set states dollars per million tokens as decimals, and a femto-dollar per token is a billionth of that.
-A price that changes with the hour of the day is pinned at its dearest hour, so that a budget holds at any hour. Prices of other service
-tiers (batch, flex, priority) are not pinned.
+A price that changes with the hour of the day is pinned at its dearest hour, so that a budget holds at any hour. A price announced for a
+later day is pinned beside today's. The data set knows one service tier; factors for the others and fees are in catalog/surcharges.py.
 
 https://github.com/pydantic/genai-prices
 """
@@ -15,7 +15,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from tollkeeper.config.snapshot import PricePattern, Prices, Rate
+from tollkeeper.catalog.surcharges import tier_factors, tool_fees
+from tollkeeper.config.snapshot import PriceChange, PricePattern, Prices, Rate
 from tollkeeper.money import usd_to_femto
 
 if TYPE_CHECKING:
@@ -81,8 +82,6 @@ class ModelFacts:
 
     prices: Prices | None = None
     max_input_tokens: int | None = None
-    changes_on: date | None = None
-    """The day on which other prices begin, where they are announced."""
 
 
 UNKNOWN = ModelFacts()
@@ -109,7 +108,7 @@ def patterns_of(provider: str, at: date) -> tuple[PricePattern, ...]:
     source = SOURCES.get(provider)
     if source is None:
         return ()
-    rows = ((_regex(info.match), _pinned(info, at)) for info in _with_fallbacks(source))
+    rows = ((_regex(info.match), _priced(info, source, info.id, at)) for info in _with_fallbacks(source))
     return tuple(PricePattern(pattern, prices) for pattern, prices in rows if prices is not None)
 
 
@@ -131,13 +130,31 @@ def _facts(source: str, model: str, at: date) -> ModelFacts:
         _, info = get_snapshot().find_provider_model(model, None, source, None)
     except LookupError:
         return UNKNOWN
-    return ModelFacts(_pinned(info, at), info.context_window, _next_change(info, at))
+    return ModelFacts(_priced(info, source, model, at), info.context_window)
 
 
-def _next_change(info: "types.ModelInfo", at: date) -> date | None:
+def _priced(info: "types.ModelInfo", source: str, model: str, at: date) -> Prices | None:
+    """Of the day, with what else is charged beside tokens, and with what is announced for later days."""
+    if (today := _pinned(info, at)) is None:
+        return None
+    provider = next(name for name, known in (*SOURCES.items(), (source, source)) if known == source)
+    later = [(day, _pinned(info, day)) for day in _changes(info, at)]
+    changes = [PriceChange(_midnight(day), surcharged(prices, provider, model)) for day, prices in later if prices is not None]
+    return replace(surcharged(today, provider, model), later=tuple(changes))
+
+
+def surcharged(prices: Prices, provider: str, model: str) -> Prices:
+    """With the factors of service tiers and the fees of tools, where `prices` has none of its own."""
+    return replace(prices, tiers=tier_factors(provider, model), fees={**tool_fees(provider, model), **prices.fees})
+
+
+def _changes(info: "types.ModelInfo", at: date) -> list[date]:
     conditions = info.prices if isinstance(info.prices, list) else []
-    starts = [start for row in conditions if (start := getattr(row.constraint, "start_date", None)) and start > at]
-    return min(starts, default=None)
+    return sorted({start for row in conditions if (start := getattr(row.constraint, "start_date", None)) and start > at})
+
+
+def _midnight(day: date) -> float:
+    return datetime.combine(day, time(), UTC).timestamp()
 
 
 def _with_fallbacks(source: str) -> "Iterator[types.ModelInfo]":

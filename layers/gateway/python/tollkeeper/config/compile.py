@@ -14,6 +14,7 @@ from typing import Any
 
 from tollkeeper import clock as clocks
 from tollkeeper.catalog.providers import PROVIDERS
+from tollkeeper.config.adjustments import Adjustments
 from tollkeeper.config.custom import providers_of
 from tollkeeper.config.deployments import Defaults, Workshop, compile_entry
 from tollkeeper.config.findings import Findings, Path, in_order
@@ -66,6 +67,7 @@ def _compile(document: Document, env: Env, at: date | None) -> Snapshot:
         at=at or datetime.fromtimestamp(clocks.system.now(), UTC).date(),
         credentials=_credentials(_list(data, "credential_list", findings), findings),
         defaults=settings.defaults(),
+        adjustments=Adjustments(settings.litellm.cost_discount_config or {}, settings.litellm.cost_margin_config or {}),
         unsupported=keys.unsupported,
         providers=providers_of(_mapping(data, "tollkeeper", Findings()).get("providers"), ("tollkeeper", "providers"), findings),
     )

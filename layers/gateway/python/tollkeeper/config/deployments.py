@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -13,9 +13,10 @@ from tollkeeper.catalog.profiles import quirks_for
 from tollkeeper.catalog.provider import Blank
 from tollkeeper.catalog.providers import PROVIDERS, Provider, base_url_for, dialect_for
 from tollkeeper.catalog.vertex import located
+from tollkeeper.config.adjustments import Adjustments, with_changes
 from tollkeeper.config.auth import AuthReader
 from tollkeeper.config.findings import Findings, Path, did_you_mean
-from tollkeeper.config.litellm_keys import SECRET_KEYS, price_field
+from tollkeeper.config.litellm_keys import SECRET_KEYS, is_billed
 from tollkeeper.config.pricing import priced
 from tollkeeper.config.references import References
 from tollkeeper.config.schema import MODES, Entry, Info, Params, check
@@ -46,6 +47,7 @@ class Workshop:
     credentials: Mapping[str, Mapping[str, Any]]
     defaults: Defaults
     unsupported: list[str]
+    adjustments: Adjustments = field(default_factory=lambda: Adjustments({}, {}))
     providers: Mapping[str, Provider] = field(default_factory=lambda: PROVIDERS)
     """The catalog and the rows of `tollkeeper.providers`."""
     ids: dict[str, Path] = field(default_factory=dict)
@@ -100,7 +102,7 @@ class _Builder:
             return None
         provider, model, params, info = target.provider, target.model, self._params, self._info
         defaults, facts = self._shop.defaults, self._facts(target)
-        prices = self._prices(facts.prices)
+        prices = self._prices(target, facts.prices)
         responses = target.responses or info.mode == "responses"
         base_url = self._base_url(target, responses=responses)
         access = AuthReader(provider, params, (*self._path, "litellm_params"), self._shop.references, self._findings)
@@ -216,7 +218,7 @@ class _Builder:
         return {**provider.headers, **organization, **{name.lower(): value for name, value in given.items()}}
 
     def _body(self) -> dict[str, Any]:
-        extra = {key: value for key, value in (self._params.model_extra or {}).items() if not price_field(key)}
+        extra = {key: value for key, value in (self._params.model_extra or {}).items() if not is_billed(key)}
         return {**extra, **(self._params.extra_body or {})}
 
     def _mode(self) -> str:
@@ -229,23 +231,26 @@ class _Builder:
         if "*" in target.model:
             return price_data.UNKNOWN
         base_model = self._info.base_model or self._params.base_model
-        facts = price_data.facts_of(target.provider.name, target.model, self._shop.at, base_model=base_model)
-        if facts.changes_on:
-            self._findings.warn((*self._path, "litellm_params", "model"), f"its price changes on {facts.changes_on}", "compile again then")
-        return facts
+        return price_data.facts_of(target.provider.name, target.model, self._shop.at, base_model=base_model)
 
-    def _prices(self, known: Prices | None) -> Prices | None:
+    def _prices(self, target: Target, known: Prices | None) -> Prices | None:
         sections = (("model_info", self._info.model_extra), ("litellm_params", self._params.model_extra))
         given = {
             (*self._path, section, key): value
             for section, extra in sections
             for key, value in (extra or {}).items()
-            if value is not None and price_field(key)
+            if value is not None and is_billed(key)
         }
-        return priced(given, known, self._findings)
+        found = priced(given, known, self._findings)
+        if found is not None and known is None:
+            found = price_data.surcharged(found, target.provider.name, target.model)
+        changes = self._info.price_changes or []
+        found = with_changes(found, changes, (*self._path, "model_info", "price_changes"), self._findings)
+        return self._shop.adjustments.of(target.provider.name, found) if found else None
 
     def _price_book(self, provider: Provider) -> PriceBook:
-        return PriceBook(price_data.patterns_of(provider.name, self._shop.at))
+        rows = price_data.patterns_of(provider.name, self._shop.at)
+        return PriceBook(tuple(replace(row, prices=self._shop.adjustments.of(provider.name, row.prices)) for row in rows))
 
     def _id(self) -> str:
         """As LiteLLM: a hash of what is written, so that it survives a restart. Credentials count by reference only."""

@@ -13,8 +13,8 @@ from tollkeeper.config.litellm_keys import (
     KNOWN_PREFIXES,
     MISPLACED,
     PRICE_RATES,
+    is_billed,
     is_price,
-    price_field,
 )
 
 SECTIONS = ("litellm_settings", "router_settings", "general_settings", "tollkeeper")
@@ -68,7 +68,7 @@ class KeyCheck:
             self.unsupported += [path_text((*path, index)) for index, item in enumerate(value) if str(item) not in values]
         if key in IMPLEMENTED[section]:
             return True
-        if section in {"litellm_params", "model_info"} and price_field(key):
+        if section in {"litellm_params", "model_info"} and is_billed(key):
             return True
         if section == "model_info" and (key in INFORMATIVE_INFO or key.startswith("supports_")):
             return True

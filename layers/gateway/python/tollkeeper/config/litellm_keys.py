@@ -56,14 +56,28 @@ PRICE_RATES: Mapping[str, str] = {
 }
 """The price fields we bill by → the rate they set. Each also takes a threshold: `…_above_200k_tokens`."""
 
-PRICE_THRESHOLD = re.compile(r"(?P<field>\w+?)_above_(?P<thousands>\d+)k_tokens")
+PRICE_FIELD = re.compile(r"(?P<field>\w+?)(?:_above_(?P<thousands>\d+)k_tokens)?(?:_(?P<tier>batches|flex|priority))?")
+_TIERS = {"batches": "@batch", "flex": "@flex", "priority": "@priority"}
+
+FEE_FIELDS: Mapping[str, tuple[str, int]] = {
+    "search_context_cost_per_query": ("web_search", 1),
+    "file_search_cost_per_1k_calls": ("file_search", 1000),
+    "code_interpreter_cost_per_session": ("code_interpreter", 1),
+}
+"""Fees for tools the provider runs by itself → the tool, and for how many uses the price is."""
 
 
 def price_field(key: str) -> tuple[str, int] | None:
-    """`input_cost_per_token_above_200k_tokens` → ("input", 200000); threshold 0 without one; None if it is no price we bill by."""
-    match = PRICE_THRESHOLD.fullmatch(key)
-    field, threshold = (match["field"], int(match["thousands"]) * 1000) if match else (key, 0)
-    return (PRICE_RATES[field], threshold) if field in PRICE_RATES else None
+    """`input_cost_per_token_above_200k_tokens_flex` → ("input@flex", 200000); threshold 0 without one; None if no price we bill by."""
+    match = PRICE_FIELD.fullmatch(key)
+    if match is None or match["field"] not in PRICE_RATES:
+        return None
+    return PRICE_RATES[match["field"]] + _TIERS.get(match["tier"], ""), int(match["thousands"] or 0) * 1000
+
+
+def is_billed(key: str) -> bool:
+    """A price, or a fee, that costs are made from."""
+    return key in FEE_FIELDS or price_field(key) is not None
 
 
 def is_price(key: str) -> bool:
@@ -82,12 +96,12 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
         vertex_location vertex_credentials azure_ad_token azure_scope tenant_id client_id client_secret tags cooldown_time allowed_fails
         allowed_fails_policy
     """),
-    "model_info": _words("id mode base_model access_groups max_tokens max_input_tokens max_output_tokens"),
+    "model_info": _words("id mode base_model access_groups max_tokens max_input_tokens max_output_tokens price_changes"),
     "litellm_settings": _words("""
         drop_params request_timeout num_retries fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks
         max_budget budget_duration timezone budget_exceeded_status_code max_end_user_budget max_end_user_budget_duration
         allowed_fails max_fallbacks default_key_generate_params upperbound_key_generate_params default_internal_user_params
-        default_team_params
+        default_team_params cost_discount_config cost_margin_config
     """),
     "router_settings": _words("""
         num_retries timeout stream_timeout fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks model_group_alias

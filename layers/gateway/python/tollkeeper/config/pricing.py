@@ -5,12 +5,13 @@ input. https://docs.litellm.ai/docs/proxy/custom_pricing
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from tollkeeper.config.findings import Findings, Path
-from tollkeeper.config.litellm_keys import price_field
-from tollkeeper.config.snapshot import Prices, Rate
+from tollkeeper.config.litellm_keys import FEE_FIELDS, price_field
+from tollkeeper.config.snapshot import PriceChange, Prices, Rate
 from tollkeeper.money import usd_to_femto
 
 FROM_CONFIG = "gateway.yaml"
@@ -24,9 +25,10 @@ _SIDES: Mapping[str, frozenset[str]] = {
 
 def priced(given: Mapping[Path, Any], known: Prices | None, findings: Findings) -> Prices | None:
     """`given` are the price fields as written, by path. None: nobody knows the price, which is not the same as free."""
-    base, tiers = _amounts(given, findings)
+    fees = _fees(given, findings)
+    base, tiers = _amounts({path: value for path, value in given.items() if path[-1] not in FEE_FIELDS}, findings)
     if not base and not tiers:
-        return known
+        return replace(known, fees={**known.fees, **fees}) if known and fees else known
     listed = {name: rate for name, rate in (known.rates if known else {}).items() if not _replaced(name, base)}
     rates = {**listed, **{name: Rate(price) for name, price in base.items()}}
     for (name, path), steps in tiers.items():
@@ -35,7 +37,30 @@ def priced(given: Mapping[Path, Any], known: Prices | None, findings: Findings) 
             continue
         rates[name] = Rate(rates[name].price, tuple(sorted(steps)))
     _warn_half_priced(rates, given, findings)
-    return Prices(rates, f"{FROM_CONFIG} over {known.version}" if listed and known else FROM_CONFIG)
+    version = f"{FROM_CONFIG} over {known.version}" if listed and known else FROM_CONFIG
+    later = tuple(PriceChange(change.starts, _over(change.prices, given)) for change in (known.later if known else ()))
+    found = known or Prices({}, version)
+    return replace(found, rates=rates, version=version, fees={**found.fees, **fees}, later=later)
+
+
+def _over(announced: Prices, given: Mapping[Path, Any]) -> Prices:
+    """What is written wins over a list price of a later day, too."""
+    return priced(given, announced, Findings()) or announced
+
+
+def _fees(given: Mapping[Path, Any], findings: Findings) -> dict[str, int]:
+    """Tool → femto-dollars a use. LiteLLM gives a search three prices, by how much it reads: the dearest is billed."""
+    fees: dict[str, int] = {}
+    for path, value in given.items():
+        if (field := FEE_FIELDS.get(str(path[-1]))) is None:
+            continue
+        amounts = [_usd(each) for each in (value.values() if isinstance(value, dict) else [value])]
+        known = [amount for amount in amounts if amount is not None]
+        if not known or len(known) != len(amounts):
+            findings.error(path, "must be dollars per use", f"write a number from 0 to {MAX_USD}, as in 0.01")
+        else:
+            fees[field[0]] = usd_to_femto(max(known) / field[1])
+    return fees
 
 
 def _amounts(given: Mapping[Path, Any], findings: Findings) -> tuple[dict[str, int], dict[tuple[str, Path], list[tuple[int, int]]]]:
@@ -65,6 +90,7 @@ def _usd(value: Any) -> Decimal | None:
 
 
 def _replaced(name: str, base: Iterable[str]) -> bool:
+    name = name.partition("@")[0]
     return name in base or any(side in base and name in names for side, names in _SIDES.items())
 
 

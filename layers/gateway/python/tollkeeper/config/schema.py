@@ -122,6 +122,7 @@ class Info(Section):
     max_tokens: Count | None = None
     max_input_tokens: Count | None = None
     max_output_tokens: Count | None = None
+    price_changes: list[dict[str, Any]] | None = None
 
 
 class Entry(Section):
@@ -140,6 +141,19 @@ class Credential(Section):
     credential_info: dict[str, Any] | None = None
 
 
+class Margin(BaseModel):
+    """One row of cost_margin_config: a share of the cost (0.1: ten percent), and dollars a call."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    percentage: float = Field(default=0, ge=0, le=100)
+    fixed_amount: float = Field(default=0, ge=0, le=1000)
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Markup = Annotated[float, Field(ge=0, le=100)]
+
+
 class LiteLLMSettings(Section):
     """Fallbacks have several forms each; routes.py reads them."""
 
@@ -152,6 +166,8 @@ class LiteLLMSettings(Section):
     budget_exceeded_status_code: Literal[400, 402, 422, 429] | None = None
     max_end_user_budget: Dollars | None = None
     max_end_user_budget_duration: Text | None = None
+    cost_discount_config: dict[str, Share] | None = None
+    cost_margin_config: dict[str, Margin | Markup] | None = None
     allowed_fails: Count | None = None
     max_fallbacks: Count | None = None
     default_key_generate_params: dict[str, Any] | None = None

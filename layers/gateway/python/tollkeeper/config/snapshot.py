@@ -38,6 +38,14 @@ class Rate:
     price: int
     tiers: tuple[tuple[int, int], ...] = ()
 
+    def at(self, input_tokens: int) -> int:
+        """The price for a call of so many input tokens in all."""
+        price = self.price
+        for threshold, dearer in self.tiers:
+            if input_tokens > threshold:
+                price = dearer
+        return price
+
 
 @dataclass(frozen=True, slots=True)
 class Prices:
@@ -48,6 +56,34 @@ class Prices:
     rates: dict[str, Rate]
     version: str
     """Where they come from, with date: `genai-prices 0.2.3`, `gateway.yaml`."""
+    tiers: dict[str, int] = field(default_factory=dict)
+    """Service tier → millionths of the listed rate, where `rates` has none of its own (`input@flex`)."""
+    fees: dict[str, int] = field(default_factory=dict)
+    """Femto-dollars for each use of a tool the provider runs by itself: web_search, file_search, code_interpreter."""
+    discount: int = 0
+    """Millionths taken off the list (`cost_discount_config`)."""
+    margin: int = 0
+    """Millionths added to what is left (`cost_margin_config`)."""
+    margin_fixed: int = 0
+    """Femto-dollars added to each call."""
+    later: tuple["PriceChange", ...] = ()
+    """What is charged from later days on, in order of time."""
+
+    def at(self, now: float) -> "Prices":
+        """What is charged at `now` (epoch seconds)."""
+        current = self
+        for change in self.later:
+            if change.starts <= now:
+                current = change.prices
+        return current
+
+
+@dataclass(frozen=True, slots=True)
+class PriceChange:
+    """`starts` is epoch seconds: midnight UTC of the day on which these prices begin."""
+
+    starts: float
+    prices: Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +240,9 @@ def _deployment(row: dict[str, Any]) -> Deployment:
 
 
 def _prices(row: dict[str, Any]) -> Prices:
-    return Prices({unit: _rate(rate) for unit, rate in row["rates"].items()}, row["version"])
+    rates = {unit: _rate(rate) for unit, rate in row["rates"].items()}
+    later = tuple(PriceChange(change["starts"], _prices(change["prices"])) for change in row.get("later", ()))
+    return Prices(**{**row, "rates": rates, "later": later})
 
 
 def _rate(rate: dict[str, Any]) -> Rate:

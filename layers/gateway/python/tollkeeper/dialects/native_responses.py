@@ -12,7 +12,7 @@ from tollkeeper.dialects.fields import GATEWAY_FIELDS, drop_unsupported, forward
 from tollkeeper.dialects.hub_stream import FramedDecoder, SseData, as_object, as_word
 from tollkeeper.dialects.native import framed, one_limit
 from tollkeeper.dialects.responses_api import OpenAIResponses
-from tollkeeper.dialects.responses_decode import failure, hub_usage
+from tollkeeper.dialects.responses_decode import failure, response_usage
 from tollkeeper.errors import BadRequest, UpstreamProtocolError
 
 _FAILED = frozenset({"failed", "cancelled"})
@@ -55,7 +55,13 @@ class NativeResponses(OpenAIResponses):
         return NativeResponsesStream(target)
 
     def usage(self, answer: Json) -> Json | None:
-        return hub_usage(answer.get("usage"))
+        return metered(answer)
+
+
+def metered(response: Json) -> Json | None:
+    """What is billed of a response: its usage, and the tier that served it."""
+    usage = response_usage(response)
+    return usage and {**usage, "service_tier": response.get("service_tier")}
 
 
 class EventPasser:
@@ -71,7 +77,7 @@ class EventPasser:
         response = as_object(event.get("response"))
         if kind in _ERRORS:
             raise failure(response or event, self._target)
-        self.usage = hub_usage(response.get("usage")) or self.usage
+        self.usage = metered(response) or self.usage
         self.done = kind in _ENDS
         raw = None
         if response:

@@ -4,6 +4,7 @@ Reasoning items travel whole in `reasoning_items` (LiteLLM's name), since a mode
 provider_specific_fields.server_tools, and `output_order` there says how the items lay where that is not the usual order.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -42,7 +43,7 @@ def decode_response(body: bytes, target: Target) -> Json:
     finish = finish_of(tree, called="tool_calls" in message)
     choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": finish}
     answer = {**envelope(tree, "chat.completion", target), "choices": [choice]}
-    usage = hub_usage(tree.get("usage"))
+    usage = response_usage(tree)
     return {**answer, "usage": usage} if usage else answer
 
 
@@ -203,6 +204,26 @@ def hub_logprobs(entries: list[Json]) -> Json | None:
     choice: Json = {"logprobs": {"content": entries, "refusal": None}}
     mend.mend_logprobs(choice)
     return as_object(choice["logprobs"])
+
+
+_BILLED_ITEMS = {
+    "web_search_call": "web_search_requests",
+    "file_search_call": "file_search_requests",
+    "code_interpreter_call": "code_interpreter_requests",
+}
+
+
+def response_usage(response: Json) -> Json | None:
+    """The response's usage in the hub's words, with the tools the provider ran and has a fee for, under Anthropic's name for that."""
+    usage = hub_usage(response.get("usage"))
+    if usage is None:
+        return None
+    items = as_objects(response.get("output"))
+    counts = Counter(_BILLED_ITEMS[kind] for item in items if (kind := str(item.get("type"))) in _BILLED_ITEMS)
+    # A container is paid for once, however often code ran in it.
+    if containers := {str(item["container_id"]) for item in items if item.get("container_id")}:
+        counts["code_interpreter_requests"] = len(containers)
+    return {**usage, "server_tool_use": dict(counts)} if counts else usage
 
 
 def hub_usage(usage: Any) -> Json | None:

@@ -21,11 +21,11 @@ from tollkeeper.dialects.responses_decode import (
     failure,
     finish_of,
     hub_logprobs,
-    hub_usage,
     kind_of,
     message_parts,
     order_of,
     reasoning_texts,
+    response_usage,
     tool_call,
     whole_arguments,
 )
@@ -230,7 +230,7 @@ class ResponseReader:
             for index, item in enumerate(as_objects(response.get("output"))):
                 chunks += self._item_done({"output_index": index, "item": item})
         self.done = True
-        self.usage = hub_usage(response.get("usage"))
+        self.usage = response_usage(response)
         order = order_of([item.given for item in self._items.values()], self._custom)
         fields = {"output_order": order, "phase": self._phase, **extras_of(response)}
         kept = {name: value for name, value in fields.items() if value}
@@ -243,5 +243,5 @@ class ResponseReader:
 
     def _failed(self, event: Json) -> list[Chunk]:
         response = as_object(event.get("response"))
-        self.usage = hub_usage(response.get("usage")) or self.usage
+        self.usage = response_usage(response) or self.usage
         raise failure(response or event, self._target)

@@ -25,6 +25,10 @@ class Usage:
     cost_usd: float | None = None
     requests: int = 1
     """What a price per call is charged for: one, or the searches of a rerank."""
+    service_tier: str = ""
+    """The tier that served the call, where it is not the standard one: flex, priority, batch, fast."""
+    tools: tuple[tuple[str, int], ...] = ()
+    """How often the provider ran a tool by itself: (web_search | file_search | code_interpreter, uses)."""
 
 
 def usage_from_hub(usage: dict[str, Any]) -> Usage:
@@ -56,7 +60,27 @@ def usage_from_hub(usage: dict[str, Any]) -> Usage:
         audio_output=_count(completion_details.get("audio_tokens")),
         cost_usd=_stated_cost(usage),
         requests=_count(usage.get("search_units")) or 1,
+        service_tier=_tier(usage),
+        tools=_tools(usage),
     )
+
+
+_TIERS = {"flex": "flex", "priority": "priority", "batch": "batch"}
+_TOOLS = {"web_search_requests": "web_search", "file_search_requests": "file_search", "code_interpreter_requests": "code_interpreter"}
+
+
+def _tier(usage: dict[str, Any]) -> str:
+    """Gemini writes its tiers large, Anthropic calls a dearer speed `speed`; default, standard, auto and on_demand are as listed."""
+    if usage.get("speed") == "fast":
+        return "fast"
+    return _TIERS.get(str(usage.get("service_tier") or "").lower().removeprefix("service_tier_"), "")
+
+
+def _tools(usage: dict[str, Any]) -> tuple[tuple[str, int], ...]:
+    """Anthropic's server_tool_use; dialects whose providers count elsewhere say it in the same words."""
+    used = usage.get("server_tool_use")
+    counts = used if isinstance(used, dict) else {}
+    return tuple((tool, uses) for name, tool in _TOOLS.items() if (uses := _count(counts.get(name))))
 
 
 def _stated_cost(usage: dict[str, Any]) -> float | None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from tollkeeper.clock import Clock
-from tollkeeper.config.snapshot import Deployment
+from tollkeeper.config.snapshot import Deployment, Prices
 from tollkeeper.dialects.usage import Usage, usage_from_hub
 from tollkeeper.errors import TollkeeperError
 from tollkeeper.ledger.cost import CostBreakdown, cost_of
@@ -19,13 +19,17 @@ class Account:
         self.entry = entry
         self.usage: Usage | None = None
         self.deployment: Deployment | None = None
+        self.prices: Prices | None = None
+        """Those of the deployment on the day of the call."""
         self.text_bytes = 0
         self.lost_cost = ZERO
+        self._tier: Any = None
         self._clock = clock
         self._started = clock.monotonic()
 
     def attempted(self, deployment: Deployment, *, fallback: bool) -> None:
         self.deployment = deployment
+        self.prices = deployment.prices and deployment.prices.at(self.entry.started_at)
         self.entry.attempts += 1
         self.entry.fallbacks += fallback
         self.entry.deployment_id = deployment.id
@@ -36,10 +40,15 @@ class Account:
         if self.entry.first_token_ms is None:
             self.entry.first_token_ms = self.elapsed_ms()
 
-    def stated(self, hub_usage: dict[str, Any] | None) -> None:
-        """The provider's usage object; the last one wins (streams repeat it cumulatively)."""
+    def stated(self, hub_usage: dict[str, Any] | None, service_tier: Any = None) -> None:
+        """The provider's usage object; the last one wins (streams repeat it cumulatively).
+
+        `service_tier` is what the answer says beside it; one that is said once stays said.
+        """
+        if service_tier:
+            self._tier = service_tier
         if hub_usage:
-            self.usage = usage_from_hub(hub_usage)
+            self.usage = usage_from_hub({"service_tier": self._tier, **hub_usage})
 
     def received(self, text_bytes: int) -> None:
         """Bytes of answer text that reached us: what a cut call is charged for at least."""
@@ -47,15 +56,15 @@ class Account:
 
     def lost(self, usage: Usage) -> None:
         """A try that may have been billed though nothing came of it: `usage` is what the provider took in at least."""
-        if self.deployment is not None and self.deployment.prices is not None:
-            self.lost_cost = NanoUSD(self.lost_cost + cost_of(usage, self.deployment.prices).total)
+        if self.prices is not None:
+            self.lost_cost = NanoUSD(self.lost_cost + cost_of(usage, self.prices).total)
             self.entry.usage_at_least = True
 
     def cost(self) -> CostBreakdown | None:
         """None: no usage, or no price is known."""
-        if self.usage is None or self.deployment is None or self.deployment.prices is None:
+        if self.usage is None or self.prices is None:
             return None
-        return cost_of(self.usage, self.deployment.prices)
+        return cost_of(self.usage, self.prices)
 
     def elapsed_ms(self) -> int:
         return round((self._clock.monotonic() - self._started) * 1000)
@@ -88,8 +97,7 @@ class Account:
             entry.cost = min(entry.cost, most)
         if cost is not None:
             entry.cost_parts = cost.parts()
-        prices = self.deployment.prices if self.deployment is not None else None
-        entry.priced, entry.price_version = prices is not None, prices.version if prices else None
+        entry.priced, entry.price_version = self.prices is not None, self.prices.version if self.prices else None
 
 
 def at_least(stated: Usage | None, estimate: Usage) -> Usage:
@@ -103,3 +111,4 @@ def _note_tokens(entry: Entry, usage: Usage) -> None:
     entry.input_tokens, entry.output_tokens = usage.input, usage.output
     entry.cache_read_tokens, entry.cache_creation_tokens = usage.cache_read, usage.cache_creation
     entry.reasoning_tokens = usage.reasoning
+    entry.service_tier = usage.service_tier or None

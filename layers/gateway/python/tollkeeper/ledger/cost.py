@@ -4,6 +4,9 @@ The parts of a usage lie inside its wholes (dialects/usage.py), so each token is
 without a rate of its own is billed as what it is a part of: 1-hour cache write → cache write → input; cache read, audio → input;
 reasoning, audio → output. A part larger than its whole cannot lie inside it: the provider counted it beside, and so it is billed (Azure's
 Grok: 29 prompt tokens, 157 of them cached). Where a provider states the cost of the call itself, that is the cost.
+
+A service tier (flex, priority, batch) has rates of its own (`input@flex`), or a factor on the listed ones. Tools the provider ran by itself
+have fees. Then the discount comes off, and the margin goes on, as in LiteLLM's cost_discount_config and cost_margin_config.
 """
 
 from collections.abc import Mapping
@@ -24,6 +27,7 @@ FALLBACK: Mapping[str, str] = {
 }
 
 _MAX_STATED_USD = 10**6
+MILLION = 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,15 @@ class CostBreakdown:
     reasoning: NanoUSD = ZERO
     audio: NanoUSD = ZERO
     request: NanoUSD = ZERO
+    tools: NanoUSD = ZERO
+    discount: NanoUSD = ZERO
+    """What was taken off the list, as a positive number."""
+    margin: NanoUSD = ZERO
+
+    @property
+    def listed(self) -> NanoUSD:
+        """Before discount and margin."""
+        return NanoUSD(self.total + self.discount - self.margin)
 
     def parts(self) -> dict[str, int]:
         """What is not nothing, by name, without the total."""
@@ -53,7 +66,7 @@ _PARTS = tuple(field.name for field in fields(CostBreakdown) if field.name != "t
 def cost_of(usage: Usage, prices: Prices) -> CostBreakdown:
     """Each token once, whatever the provider counts. An absurd stated cost is not believed."""
     if usage.cost_usd is not None and 0 <= usage.cost_usd <= _MAX_STATED_USD:
-        return CostBreakdown(round_cost(usd_to_femto(usage.cost_usd)))
+        return _adjusted(usd_to_femto(usage.cost_usd), {}, prices)
     creation = max(usage.cache_creation, usage.cache_creation_1h)
     input_tokens = usage.input + _beside(usage.input, creation, usage.cache_read, usage.audio_input)
     output_tokens = usage.output + _beside(usage.output, usage.reasoning, usage.audio_output)
@@ -61,23 +74,46 @@ def cost_of(usage: Usage, prices: Prices) -> CostBreakdown:
     for name, tokens in (*_input(usage, input_tokens, creation), *_output(usage, output_tokens), ("request", usage.requests)):
         if tokens:
             part = _PART.get(name, name)
-            parts[part] = parts.get(part, 0) + tokens * rate_of(prices, name, input_tokens)
-    return CostBreakdown(round_cost(sum(parts.values())), **{part: round_cost(femto) for part, femto in parts.items()})
+            parts[part] = parts.get(part, 0) + tokens * rate_of(prices, name, input_tokens, usage.service_tier)
+    if fees := sum(uses * prices.fees.get(tool, 0) for tool, uses in usage.tools):
+        parts["tools"] = fees
+    return _adjusted(sum(parts.values()), parts, prices)
 
 
-def rate_of(prices: Prices, name: str, input_tokens: int) -> int:
+def rate_of(prices: Prices, name: str, input_tokens: int, service_tier: str = "") -> int:
     """Femto-dollars per unit for a call of so many input tokens in all: a call above a threshold pays its price for every token."""
+    if service_tier and name != "request":
+        return _tier_rate(prices, name, input_tokens, service_tier)
     rate = prices.rates.get(name)
     while rate is None:
         if name not in FALLBACK:
             return 0
         name = FALLBACK[name]
         rate = prices.rates.get(name)
-    price = rate.price
-    for threshold, dearer in rate.tiers:
-        if input_tokens > threshold:
-            price = dearer
-    return price
+    return rate.at(input_tokens)
+
+
+def _tier_rate(prices: Prices, name: str, input_tokens: int, service_tier: str) -> int:
+    """The tier's own rate of the nearest name that has one, before the listed rate of a wider name."""
+    current: str | None = name
+    while current is not None:
+        if (own := prices.rates.get(f"{current}@{service_tier}")) is not None:
+            return own.at(input_tokens)
+        if (listed := prices.rates.get(current)) is not None:
+            return listed.at(input_tokens) * prices.tiers.get(service_tier, MILLION) // MILLION
+        current = FALLBACK.get(current)
+    return 0
+
+
+def _adjusted(listed: int, parts: Mapping[str, int], prices: Prices) -> CostBreakdown:
+    """`listed` femto-dollars, less the discount, with the margin."""
+    named = {part: round_cost(femto) for part, femto in parts.items()}
+    if not (prices.discount or prices.margin or prices.margin_fixed):
+        return CostBreakdown(round_cost(listed), **named)
+    discount = listed * prices.discount // MILLION
+    margin = (listed - discount) * prices.margin // MILLION + prices.margin_fixed
+    total, off = round_cost(listed - discount + margin), round_cost(discount)
+    return CostBreakdown(total, **named, discount=off, margin=NanoUSD(total - round_cost(listed) + off))
 
 
 _PART = {

@@ -47,6 +47,8 @@ class Entry:
     cache_creation_tokens: int = 0
     reasoning_tokens: int = 0
     usage_at_least: bool = False
+    service_tier: str | None = None
+    """Where it is not the standard one."""
     cost: int = 0
     """Nano-dollars."""
     priced: bool = False

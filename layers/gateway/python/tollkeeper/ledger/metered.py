@@ -64,7 +64,7 @@ class MeteredStream:
         for chunk in batch:
             self._account.received(chunk.text_bytes)
             if chunk.usage is not None:
-                self._account.stated(chunk.usage)
+                self._account.stated(chunk.usage, chunk.data.get("service_tier") if chunk.raw is None else None)
                 self._say_cost(chunk)
         return batch
 
