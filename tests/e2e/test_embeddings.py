@@ -178,6 +178,14 @@ def test_rerank_of_another_make_is_billed_by_its_tokens(gateway: GatewayProcess,
     assert gateway.ledger()[-1]["input_tokens"] == 11
 
 
+def test_what_a_rerank_provider_cannot_do_is_done_for_it(gateway: GatewayProcess, upstream: Upstream) -> None:
+    upstream.handler = lambda _: as_json({"results": [{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.1}]})
+    body = {"model": "own-ranker", "query": "ruby", "documents": ["a", "b"], "top_n": 1, "return_documents": True}
+    answer = posted(gateway, "/v1/rerank", body).json()
+    assert answer["results"] == [{"index": 1, "relevance_score": 0.9, "document": {"text": "b"}}]
+    upstream.handler = provider
+
+
 def test_a_hard_budget_holds_every_search_of_a_rerank(gateway: GatewayProcess) -> None:
     body = {"model": "ranker", "query": "ruby", "documents": ["a"] * 1000}
     assert posted(gateway, "/v1/rerank", body, gateway.new_key(max_budget=0.015)).status_code == 422

@@ -55,19 +55,25 @@ def test_locations_that_are_no_region_have_another_host(location: str, host: str
 
 
 @pytest.mark.parametrize(
-    ("name", "meant", "by_invoke"),
+    ("name", "meant", "dialect"),
     [
-        ("anthropic.claude-3-haiku-20240307-v1:0", BedrockName("anthropic.claude-3-haiku-20240307-v1:0"), False),
-        ("invoke/us.anthropic.claude-x", BedrockName("us.anthropic.claude-x", "invoke"), True),
-        ("invoke/amazon.nova-lite-v1:0", BedrockName("amazon.nova-lite-v1:0", "invoke"), False),
-        ("us-gov-west-1/invoke/anthropic.claude-x", BedrockName("anthropic.claude-x", "invoke", "us-gov-west-1"), True),
-        ("converse/ap-northeast-1/x", BedrockName("x", "converse", "ap-northeast-1"), False),
-        ("arn:aws-us-gov:bedrock:us-gov-east-1:1:prompt-router/a/b", None, False),
-        ("eu-west-1", BedrockName("eu-west-1"), False),
-        ("*", BedrockName("*"), False),
+        ("anthropic.claude-3-haiku-20240307-v1:0", BedrockName("anthropic.claude-3-haiku-20240307-v1:0"), ""),
+        ("invoke/us.anthropic.claude-x", BedrockName("us.anthropic.claude-x", "invoke"), "bedrock_invoke"),
+        ("invoke/arn:aws:bedrock:eu-west-1:1:x/y", BedrockName("arn:aws:bedrock:eu-west-1:1:x/y", "invoke", "eu-west-1"), "bedrock_invoke"),
+        ("invoke/amazon.nova-lite-v1:0", BedrockName("amazon.nova-lite-v1:0", "invoke"), "bedrock_family"),
+        ("us-gov-west-1/invoke/anthropic.claude-x", BedrockName("anthropic.claude-x", "invoke", "us-gov-west-1"), "bedrock_invoke"),
+        ("converse/ap-northeast-1/x", BedrockName("x", "converse", "ap-northeast-1"), ""),
+        (
+            "llama/arn:aws:bedrock:us-east-1:1:m/x",
+            BedrockName("arn:aws:bedrock:us-east-1:1:m/x", "", "us-east-1", "llama"),
+            "bedrock_family",
+        ),
+        ("arn:aws-us-gov:bedrock:us-gov-east-1:1:prompt-router/a/b", None, ""),
+        ("eu-west-1", BedrockName("eu-west-1"), ""),
+        ("*", BedrockName("*"), ""),
     ],
 )
-def test_what_a_bedrock_name_says(name: str, meant: BedrockName | None, by_invoke: bool) -> None:
+def test_what_a_bedrock_name_says(name: str, meant: BedrockName | None, dialect: str) -> None:
     found = bedrock_name(name)
     assert found == (meant or BedrockName(name, region="us-gov-east-1"))
-    assert invoked(found) is by_invoke
+    assert invoked(found) == dialect

@@ -16,7 +16,7 @@ ROWS = (*CLOUDS, *SERVERS, *SERVICES)
 HERE = re.compile(r"http://(?:localhost|127\.0\.0\.1):\d{4,5}(?:/[\w./-]+)?")
 PUBLIC = re.compile(r"https://[a-z0-9{}-]+(?:\.[a-z0-9{}-]+)+(?:/[\w{}./-]+)?")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
-QUIRKS = {"max_tokens", "developer_to_system", "no_stream_options"}
+QUIRKS = {"max_tokens", "max_completion_tokens", "developer_to_system", "no_stream_options"}
 
 
 def test_there_are_a_hundred_providers_and_no_two_of_one_name() -> None:

@@ -47,7 +47,7 @@ ENV = {"ACCESS": "AKIDEXAMPLE", "SECRET": "wJalrXUtnFEMI/K7MDENG", "TOKEN": "ses
 
 
 def answered(request: OutboundRequest) -> Said:
-    return Said(body=MESSAGE if request.url.endswith("/invoke") else ANSWER)
+    return Said(body=MESSAGE if "claude" in request.url and request.url.endswith("/invoke") else ANSWER)
 
 
 async def sent_by(row: dict[str, Any], env: dict[str, str]) -> OutboundRequest:
@@ -78,7 +78,7 @@ def botocores(sent: OutboundRequest, access: str, secret: str, token: str | None
         (f"bedrock/{CLAUDE}", f"/model/{CLAUDE.replace(':', '%3A')}/converse", "eu-west-1"),
         ("bedrock/converse/amazon.nova-lite-v1:0", "/model/amazon.nova-lite-v1%3A0/converse", "eu-west-1"),
         ("bedrock/invoke/anthropic.claude-3-haiku-20240307-v1:0", "/model/anthropic.claude-3-haiku-20240307-v1%3A0/invoke", "eu-west-1"),
-        ("bedrock/invoke/mistral.mistral-7b-instruct-v0:2", "/model/mistral.mistral-7b-instruct-v0%3A2/converse", "eu-west-1"),
+        ("bedrock/invoke/amazon.nova-lite-v1:0", "/model/amazon.nova-lite-v1%3A0/invoke", "eu-west-1"),
         (
             "bedrock/arn:aws:bedrock:ap-south-1:123456789012:application-inference-profile/abc",
             "/model/arn%3Aaws%3Abedrock%3Aap-south-1%3A123456789012%3Aapplication-inference-profile%2Fabc/converse",

@@ -8,6 +8,7 @@ https://learn.microsoft.com/azure/ai-foundry/foundry-models/concepts/endpoints Â
               {resource}/openai/v1                                  either, without one or with v1, latest, preview
     azure_ai  {resource}/models?api-version=â€¦                       models of Foundry's catalog
               {resource}/anthropic                                  Claude
+              {resource}/providers/cohere/v2                        Cohere's rerank models
               {endpoint}/v1                                         a serverless endpoint of one model
 
 `{model}` stays as it is here; dialects.endpoint fills in the deployment of each request, so that a wildcard has an address too.
@@ -54,6 +55,8 @@ def foundry_base(api_base: str, api_version: str | None, model: str) -> str:
         return f"{root}/anthropic"
     if url.endswith("/openai/v1"):
         return url
+    if "rerank" in model.lower():
+        return f"{root}/providers/cohere/v2" if host.endswith(_FOUNDRY_HOSTS) else f"{root}/v1"
     if url.endswith("/models") or (url == root and host.endswith(_FOUNDRY_HOSTS)):
         return _with_version(f"{url.removesuffix('/models')}/models", version or FOUNDRY_VERSION)
     return _with_version(f"{url}/v1" if url == root else url, version)
@@ -63,7 +66,7 @@ def _taken_apart(api_base: str, api_version: str | None) -> tuple[str, str | Non
     """(address without query and endpoint, api-version)"""
     url, _, query = api_base.partition("?")
     url = url.rstrip("/")
-    for endpoint in ("/chat/completions", "/responses", "/v1/messages"):
+    for endpoint in ("/chat/completions", "/completions", "/responses", "/embeddings", "/rerank", "/v1/messages"):
         url = url.removesuffix(endpoint)
     return url, api_version or next(iter(parse_qs(query).get("api-version", [])), None)
 

@@ -44,6 +44,22 @@ CLOUDS = (
         version_env="AZURE_API_VERSION",
         link=_AZURE,
     ),
+    # Text completions, at the same addresses.
+    Provider(
+        "azure_text",
+        auth="entra",
+        key_env=("AZURE_API_KEY", "AZURE_OPENAI_API_KEY"),
+        base_env=("AZURE_API_BASE",),
+        version_env="AZURE_API_VERSION",
+        link=_AZURE,
+    ),
+    Provider(
+        "text-completion-openai",
+        "https://api.openai.com/v1",
+        key_env=("OPENAI_API_KEY",),
+        base_env=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
+        link="https://platform.openai.com/docs/api-reference/completions",
+    ),
     Provider("azure_ai", auth="entra", key_env=("AZURE_AI_API_KEY",), base_env=("AZURE_AI_API_BASE",), link=_AZURE),
     Provider(
         "gemini",
@@ -78,16 +94,27 @@ CLOUDS = (
         blanks=(_REGION,),
         link="https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference.html",
     ),
-    # Endpoints with a Messages API; {model} is the endpoint's name.
+    # The model's name is the endpoint's. Containers with OpenAI's chat format (TGI's, DJL's, vLLM's Messages API; Nova's), or TGI's own.
+    *(
+        Provider(
+            name,
+            "https://runtime.sagemaker.{region}.amazonaws.com",
+            dialect=dialect,
+            auth="sigv4",
+            service="sagemaker",
+            key_env=("AWS_ACCESS_KEY_ID",),
+            blanks=(_REGION,),
+            link="https://docs.aws.amazon.com/sagemaker/latest/dg/realtime-endpoints-test-endpoints.html",
+        )
+        for name, dialect in (("sagemaker_chat", "sagemaker_chat"), ("sagemaker_nova", "sagemaker_chat"), ("sagemaker", "sagemaker_tgi"))
+    ),
     Provider(
-        "sagemaker_chat",
-        "https://runtime.sagemaker.{region}.amazonaws.com",
-        dialect="sagemaker_chat",
-        auth="sigv4",
-        service="sagemaker",
-        key_env=("AWS_ACCESS_KEY_ID",),
-        blanks=(_REGION,),
-        link="https://docs.aws.amazon.com/sagemaker/latest/dg/realtime-endpoints-test-endpoints.html",
+        "replicate",
+        "https://api.replicate.com/v1",
+        "replicate",
+        key_env=("REPLICATE_API_KEY", "REPLICATE_API_TOKEN"),
+        base_env=("REPLICATE_API_BASE",),
+        link="https://replicate.com/docs/reference/http",
     ),
     Provider(
         "bedrock_mantle",

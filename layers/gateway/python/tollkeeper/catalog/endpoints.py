@@ -39,17 +39,17 @@ ENDPOINTS = (CHAT, MESSAGES, RESPONSES, GENERATE, COMPLETIONS, EMBEDDINGS, MODER
 _MODES = (
     ("moderation", r"moderation"),
     ("rerank", r"rerank"),
-    ("embedding", r"embed|(?:^|/)(?:bge|e5|gte|voyage|all-minilm|jina-clip)-"),
-    ("completion", r"gpt-3\.5-turbo-instruct|(?:^|/)(?:davinci|babbage)-002"),
+    ("embedding", r"embed|(?:^|/)(?:bge|e5|gte|voyage|all-minilm|jina-clip)-|^voyage/"),
+    ("completion", r"^(?:text-completion-|azure_text/)|gpt-3\.5-turbo-instruct|(?:^|/)(?:davinci|babbage)-002"),
     ("audio_transcription", r"whisper|-transcribe"),
     ("audio_speech", r"(?:^|[/-])tts(?:-|$)"),
     ("image_generation", r"dall-e|gpt-image|(?:^|/)imagen|stable-diffusion|(?:^|/)flux"),
 )
-"""What a name says of a model whose `model_info.mode` nobody wrote; any other is a chat model."""
+"""What `provider/model` says of a model whose `model_info.mode` nobody wrote; any other is a chat model."""
 
 
 def mode_of(deployment: Deployment) -> str:
-    return deployment.mode if deployment.info.get("mode") else _mode_by_name(deployment.model)
+    return deployment.mode if deployment.info.get("mode") else _mode_by_name(f"{deployment.provider}/{deployment.model}")
 
 
 @lru_cache(maxsize=1024)

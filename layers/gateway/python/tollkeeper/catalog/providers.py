@@ -16,6 +16,9 @@ PROVIDERS: Mapping[str, Provider] = {row.name: row for row in (*CLOUDS, *SERVERS
 
 _OLLAMA = {"ollama", "ollama_chat"}
 _VERTEX = {"vertex_ai", "vertex_ai_beta"}
+_TGI = {"huggingface", "tgi"}
+_GENERATE = ("/generate", "/generate_stream")
+"""TGI's own API, where an address names it; any other one is its OpenAI-compatible API."""
 
 
 def base_url_for(
@@ -30,7 +33,7 @@ def base_url_for(
         return vertex_base(api_base, model)
     if not api_base:
         return provider.base_url
-    if provider.name == "azure":
+    if provider.name in {"azure", "azure_text"}:
         return azure_base(api_base, api_version, responses=responses)
     if provider.name == "azure_ai":
         return foundry_base(api_base, api_version, model)
@@ -48,6 +51,8 @@ def dialect_for(provider: Provider, base_url: str, *, responses: bool = False) -
     """The row's, but for providers that speak several: by what was asked for, or by the address."""
     if provider.name in _OLLAMA and base_url.endswith("/v1"):
         return "openai_chat"
+    if provider.name in _TGI and base_url.endswith(_GENERATE):
+        return "tgi_generate"
     if provider.name == "azure_ai" and base_url.endswith("/anthropic"):
         return "anthropic_messages"
     if provider.name in _VERTEX:

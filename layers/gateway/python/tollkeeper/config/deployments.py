@@ -118,7 +118,7 @@ class _Builder:
             auth=access.auth(self._region(target, needed=not params.api_key)),
             headers=self._headers(provider),
             body=self._body(),
-            quirks=tuple(sorted(provider.quirks | quirks_for(provider.name, model))),
+            quirks=tuple(sorted(provider.quirks | target.quirks | quirks_for(provider.name, model))),
             timeout=params.timeout or defaults.timeout,
             stream_timeout=params.stream_timeout or defaults.stream_timeout,
             drop_params=defaults.drop_params if params.drop_params is None else params.drop_params,

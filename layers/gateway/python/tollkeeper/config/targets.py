@@ -25,8 +25,8 @@ RESPONSES = "responses/"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`responses` says that the Responses API was asked for (`openai/responses/gpt-5`); `dialect` and `region` are what the name itself
-    says of them (`bedrock/invoke/…`, an ARN).
+    """`responses` says that the Responses API was asked for (`openai/responses/gpt-5`); `dialect`, `region` and
+    `quirks` are what the name itself says of them (`bedrock/invoke/…`, an ARN).
     """
 
     provider: Provider
@@ -34,6 +34,7 @@ class Target:
     responses: bool = False
     dialect: str = ""
     region: str = ""
+    quirks: frozenset[str] = frozenset()
 
 
 def target_of(params: Params, path: Path, findings: Findings, providers: Mapping[str, Provider] = PROVIDERS) -> Target | None:
@@ -51,7 +52,8 @@ def target_of(params: Params, path: Path, findings: Findings, providers: Mapping
         return None
     if name == "bedrock":
         named = bedrock_name(model)
-        return Target(provider, named.model, dialect="bedrock_invoke" if invoked(named) else "", region=named.region)
+        quirks = frozenset({f"family:{named.family}"} if named.family else ())
+        return Target(provider, named.model, dialect=invoked(named), region=named.region, quirks=quirks)
     bare = model.removeprefix(RESPONSES)
     return Target(provider, deployment_name(bare) if name == "azure" else bare, model.startswith(RESPONSES))
 

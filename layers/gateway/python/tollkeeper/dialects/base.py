@@ -4,9 +4,9 @@ The hub is the OpenAI Chat Completions JSON itself, as plain dicts; unknown fiel
 https://platform.openai.com/docs/api-reference/chat
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import orjson
 
@@ -50,6 +50,20 @@ class WireRequest:
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     method: str = "POST"
+    credential: bool = True
+    """False: an address that the provider named on another host, where its credential has no business."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Requests to send at once, after `wait` seconds; what comes of each is the list of their 2xx bodies, in order."""
+
+    requests: tuple[WireRequest, ...]
+    wait: float = 0.0
+
+
+Steps = Generator[Ask, list[bytes], "Json"]
+Opening = Generator[Ask, list[bytes], WireRequest]
 
 
 class Chunk:
@@ -128,4 +142,29 @@ class ChatDialect(Protocol):
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> UpstreamError:
         """Non-2xx → typed error. Header names are lower case. Never raises: any body (HTML, empty, array) becomes an error."""
+        ...
+
+
+@runtime_checkable
+class SteppedDialect(Protocol):
+    """A dialect whose answer takes more than one request: a prediction that is polled, a batch that the provider takes one by one.
+
+    Still sans-I/O: a generator says what to send and is sent the bodies. `encode` gives the first request.
+    """
+
+    def exchange(self, request: Json, target: Target) -> Steps:
+        """Returns the answer. Raises what `encode` and `decode` raise."""
+        ...
+
+    def opening(self, request: Json, target: Target) -> Opening:
+        """Returns the request whose answer is the stream."""
+        ...
+
+
+@runtime_checkable
+class TellsByHeaders(Protocol):
+    """A dialect whose provider states usage in response headers."""
+
+    def usage_in(self, headers: Mapping[str, str]) -> Json | None:
+        """The hub's usage object; header names are lower case."""
         ...

@@ -1,5 +1,6 @@
 """What decoders share that make hub chunks out of another wire format: the writing of chunks, and the framing around a reader of events."""
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import orjson
@@ -89,7 +90,7 @@ class Reader(Protocol):
 class Frames(Protocol):
     """Bytes in any split → the JSON text of whole messages (framing.py)."""
 
-    def feed(self, data: bytes) -> list[bytes]: ...
+    def feed(self, data: bytes) -> Iterable[bytes]: ...
     def close(self) -> list[bytes]: ...
 
 

@@ -27,6 +27,8 @@ _MESSAGES = "tollkeeper.dialects.native_messages"
 _PLAIN = "tollkeeper.dialects.native_plain"
 _EMBED = "tollkeeper.dialects.native_embeddings"
 _GEMINI = "tollkeeper.dialects.native_gemini"
+_CLOUD = "tollkeeper.dialects.native_cloud_embeddings"
+_RERANK = "tollkeeper.dialects.native_rerank"
 _OPENAI_LIKE = ("openai_chat", "openai_responses")
 _NATIVE: Mapping[tuple[str, str], tuple[str, str]] = {
     ("messages", "anthropic_messages"): (_MESSAGES, "NativeMessages"),
@@ -39,11 +41,16 @@ _NATIVE: Mapping[tuple[str, str], tuple[str, str]] = {
     **{("completions", name): ("tollkeeper.dialects.native_completions", "NativeCompletions") for name in _OPENAI_LIKE},
     **{("embeddings", name): (_PLAIN, "Embeddings") for name in _OPENAI_LIKE},
     **{("moderations", name): (_PLAIN, "Moderations") for name in _OPENAI_LIKE},
-    **{("rerank", name): (_PLAIN, "Rerank") for name in _OPENAI_LIKE},
-    ("rerank", "cohere_v2"): (_PLAIN, "CohereRerank"),
+    **{("rerank", name): (_RERANK, "Rerank") for name in _OPENAI_LIKE},
+    ("rerank", "cohere_v2"): (_RERANK, "CohereRerank"),
+    ("rerank", "bedrock_converse"): (_RERANK, "BedrockRerank"),
     ("embeddings", "cohere_v2"): (_EMBED, "CohereEmbeddings"),
-    ("embeddings", "gemini_generate"): (_EMBED, "GeminiEmbeddings"),
+    ("embeddings", "gemini_generate"): (_CLOUD, "GoogleEmbeddings"),
     ("embeddings", "ollama_chat"): (_EMBED, "OllamaEmbeddings"),
+    ("embeddings", "bedrock_converse"): (_CLOUD, "BedrockEmbeddings"),
+    ("embeddings", "bedrock_family"): (_CLOUD, "BedrockEmbeddings"),
+    ("embeddings", "watsonx_chat"): (_CLOUD, "WatsonxEmbeddings"),
+    ("embeddings", "sagemaker_tgi"): (_CLOUD, "SageMakerEmbeddings"),
 }
 
 

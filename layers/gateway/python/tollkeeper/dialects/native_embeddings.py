@@ -1,24 +1,21 @@
 """OpenAI's embeddings, asked of providers that have words of their own for them.
 
-https://docs.cohere.com/reference/embed · https://ai.google.dev/api/embeddings · https://docs.ollama.com/api/embed
+https://docs.cohere.com/reference/embed · https://docs.ollama.com/api/embed; those of the clouds are in native_cloud_embeddings.py
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
-from urllib.parse import quote
 
 import orjson
 
 from tollkeeper.dialects.base import Json, Target, WireRequest
 from tollkeeper.dialects.cohere_v2 import chat_url
 from tollkeeper.dialects.fields import upstream_fields
-from tollkeeper.dialects.gemini_errors import error_from_google
-from tollkeeper.dialects.hub_stream import as_object, as_objects
+from tollkeeper.dialects.hub_stream import as_object
 from tollkeeper.dialects.native_plain import Plain, parsed
 from tollkeeper.dialects.ollama_chat import chat_url as ollama_url
-from tollkeeper.errors import BadRequest, UpstreamError, UpstreamProtocolError
+from tollkeeper.errors import BadRequest, UpstreamProtocolError
 
-_OPENAIS = ("model", "input", "dimensions", "encoding_format", "user")
+OPENAIS = ("model", "input", "dimensions", "encoding_format", "user")
 
 
 class Translated(Plain):
@@ -30,7 +27,7 @@ class Translated(Plain):
         """Raises BadRequest for input that is no text, UnsupportedParams."""
         fields = upstream_fields(request, target)
         texts = texts_of(fields)
-        body = {name: value for name, value in fields.items() if name not in _OPENAIS}
+        body = {name: value for name, value in fields.items() if name not in OPENAIS}
         if fields.get("dimensions") is None:
             fields.pop("dimensions", None)
         return WireRequest(self.address(target), orjson.dumps(self.wire(body, texts, fields, target)), {"content-type": "application/json"})
@@ -47,13 +44,16 @@ class Translated(Plain):
 
     def decode(self, body: bytes, target: Target) -> Json:
         tree = parsed(body, target, self.answers_with)
-        vectors = self.vectors(tree)
-        if not isinstance(vectors, list) or not all(isinstance(vector, list) for vector in vectors):
-            raise UpstreamProtocolError(f"{target.provider or 'The provider'} answered without vectors.", upstream_status=200)
-        data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)]
-        answer: Json = {"object": "list", "data": data, "model": target.alias}
-        tokens = self.tokens(tree)
-        return {**answer, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}} if type(tokens) is int else answer
+        return embedding_list(self.vectors(tree), self.tokens(tree), target)
+
+
+def embedding_list(vectors: Any, tokens: Any, target: Target) -> Json:
+    """OpenAI's answer. Raises UpstreamProtocolError for what are no vectors."""
+    if not isinstance(vectors, list) or not all(isinstance(vector, list) for vector in vectors):
+        raise UpstreamProtocolError(f"{target.provider or 'The provider'} answered without vectors.", upstream_status=200)
+    data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)]
+    answer: Json = {"object": "list", "data": data, "model": target.alias}
+    return {**answer, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}} if type(tokens) is int else answer
 
 
 class CohereEmbeddings(Translated):
@@ -65,36 +65,16 @@ class CohereEmbeddings(Translated):
     def wire(self, body: Json, texts: list[str], fields: Json, target: Target) -> Json:
         if "dimensions" in fields:
             body.setdefault("output_dimension", fields["dimensions"])
-        return {"input_type": "search_document", **body, "model": target.model, "texts": texts, "embedding_types": ["float"]}
+        kind, name = ("image", "images") if all(text.startswith("data:image/") for text in texts) else ("search_document", "texts")
+        return {"input_type": kind, **body, "model": target.model, name: texts, "embedding_types": ["float"]}
 
     def vectors(self, tree: Json) -> Any:
-        return as_object(tree["embeddings"]).get("float")
+        found = tree["embeddings"]
+        return found.get("float") if isinstance(found, dict) else found
 
     def tokens(self, tree: Json) -> Any:
         counted = as_object(as_object(tree.get("meta")).get("billed_units")).get("input_tokens")
         return int(counted) if isinstance(counted, int | float) else None
-
-
-class GeminiEmbeddings(Translated):
-    answers_with: ClassVar[str] = "embeddings"
-
-    def address(self, target: Target) -> str:
-        return f"{target.base_url}/models/{quote(target.model.removeprefix('models/'), safe='/@:._-')}:batchEmbedContents"
-
-    def wire(self, body: Json, texts: list[str], fields: Json, target: Target) -> Json:
-        if "dimensions" in fields:
-            body.setdefault("outputDimensionality", fields["dimensions"])
-        model = f"models/{target.model.removeprefix('models/')}"
-        return {"requests": [{**body, "model": model, "content": {"parts": [{"text": text}]}} for text in texts]}
-
-    def vectors(self, tree: Json) -> Any:
-        return [row.get("values") for row in as_objects(tree["embeddings"])]
-
-    def tokens(self, tree: Json) -> Any:
-        return as_object(tree.get("usageMetadata")).get("promptTokenCount")
-
-    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> UpstreamError:
-        return error_from_google(status, headers, body, target)
 
 
 class OllamaEmbeddings(Translated):

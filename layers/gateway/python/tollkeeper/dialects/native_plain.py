@@ -1,7 +1,6 @@
-"""Endpoints that are one JSON object in and one out, to providers that have them under OpenAI's or Cohere's addresses: embeddings,
-moderations, rerank.
+"""Endpoints that are one JSON object in and one out, to providers that have them under OpenAI's addresses: embeddings, moderations.
 
-https://platform.openai.com/docs/api-reference/embeddings · …/moderations · https://docs.cohere.com/reference/rerank
+https://platform.openai.com/docs/api-reference/embeddings · …/moderations
 """
 
 from collections.abc import Mapping
@@ -10,11 +9,10 @@ from typing import ClassVar
 import orjson
 
 from tollkeeper.dialects.base import Json, Target, WireRequest
-from tollkeeper.dialects.cohere_v2 import chat_url
 from tollkeeper.dialects.endpoint import endpoint
 from tollkeeper.dialects.error_bodies import error_from_response, error_from_tree, not_json
 from tollkeeper.dialects.fields import drop_unsupported, forwarded_headers, unsupported_by_profile, upstream_fields
-from tollkeeper.dialects.hub_stream import as_object
+from tollkeeper.dialects.hub_stream import as_object, as_objects
 from tollkeeper.dialects.native import Streamless
 from tollkeeper.errors import UpstreamError, UpstreamProtocolError
 
@@ -49,9 +47,35 @@ class Plain(Streamless):
         return error_from_response(status, headers, body, target)
 
 
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "voyage": {"dimensions": "output_dimension", "user": "", "encoding_format": ""},
+    "jina_ai": {"encoding_format": "embedding_type", "user": ""},
+    "mistral": {"dimensions": "output_dimension", "user": ""},
+}
+"""Provider → OpenAI's parameter → its own word for it, or "" where it refuses the parameter and nothing is lost: the edge encodes vectors.
+
+https://docs.voyageai.com/reference/embeddings-api · https://jina.ai/embeddings · https://docs.mistral.ai/api/endpoint/embeddings
+"""
+
+
 class Embeddings(Plain):
     path = "/embeddings"
     answers_with = "data"
+
+    def encode(self, request: Json, target: Target) -> WireRequest:
+        """Raises UnsupportedParams."""
+        words = _WORDS.get(target.provider, {})
+        renamed = {words.get(name, name): value for name, value in request.items()}
+        renamed.pop("", None)
+        return super().encode(renamed, target)
+
+    def decode(self, body: bytes, target: Target) -> Json:
+        """As OpenAI's package takes it, whatever a server leaves out."""
+        answer = super().decode(body, target)
+        rows = [{"object": "embedding", "index": place, **row} for place, row in enumerate(as_objects(answer["data"]))]
+        usage = self.usage(answer)
+        counted = {"prompt_tokens": usage["prompt_tokens"], "total_tokens": usage["total_tokens"]} if usage else None
+        return {**answer, "object": "list", "data": rows, **({"usage": {**as_object(answer.get("usage")), **counted}} if counted else {})}
 
 
 class Moderations(Plain):
@@ -62,26 +86,6 @@ class Moderations(Plain):
 
     def usage(self, answer: Json) -> Json | None:
         return super().usage(answer) or {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-
-
-class Rerank(Plain):
-    """Jina's, Together's, vLLM's and llama.cpp's, which is Cohere's but for the address and the usage."""
-
-    path = "/rerank"
-    answers_with = "results"
-
-    def usage(self, answer: Json) -> Json | None:
-        """Billed by the search where no tokens are stated."""
-        searches = as_object(as_object(answer.get("meta")).get("billed_units")).get("search_units")
-        stated = super().usage(answer) or {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-        return {**stated, "search_units": searches} if searches else stated
-
-
-class CohereRerank(Rerank):
-    """https://docs.cohere.com/reference/rerank"""
-
-    def address(self, target: Target) -> str:
-        return chat_url(target.base_url.removesuffix("/rerank")).removesuffix("/chat") + "/rerank"
 
 
 def parsed(body: bytes, target: Target, needed: str) -> Json:

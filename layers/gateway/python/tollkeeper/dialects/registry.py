@@ -17,11 +17,15 @@ _DIALECTS = {
     "gemini_generate": ("tollkeeper.dialects.gemini_generate", "GeminiGenerate"),
     "bedrock_converse": ("tollkeeper.dialects.bedrock_converse", "BedrockConverse"),
     "bedrock_invoke": ("tollkeeper.dialects.bedrock_invoke", "BedrockInvoke"),
+    "bedrock_family": ("tollkeeper.dialects.bedrock_family", "BedrockFamily"),
     "cohere_v2": ("tollkeeper.dialects.cohere_v2", "CohereV2"),
     "ollama_chat": ("tollkeeper.dialects.ollama_chat", "OllamaChat"),
     "vertex_anthropic": ("tollkeeper.dialects.vertex_anthropic", "VertexAnthropic"),
     "vertex_openai": ("tollkeeper.dialects.vertex_openai", "VertexOpenAI"),
     "sagemaker_chat": ("tollkeeper.dialects.sagemaker_chat", "SageMakerChat"),
+    "sagemaker_tgi": ("tollkeeper.dialects.sagemaker_tgi", "SageMakerTgi"),
+    "tgi_generate": ("tollkeeper.dialects.tgi_generate", "TgiGenerate"),
+    "replicate": ("tollkeeper.dialects.replicate", "Replicate"),
     "watsonx_chat": ("tollkeeper.dialects.watsonx_chat", "WatsonxChat"),
 }
 _METHODS = ("encode", "decode", "stream_decoder", "decode_error")

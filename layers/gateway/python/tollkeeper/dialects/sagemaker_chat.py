@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import orjson
 
-from tollkeeper.dialects.base import Chunk, Json, StreamFailed, Target, WireRequest
+from tollkeeper.dialects.base import Chunk, Json, StreamDecoder, StreamFailed, Target, WireRequest
 from tollkeeper.dialects.bedrock_errors import error_from_bedrock, error_from_frame
 from tollkeeper.dialects.error_bodies import error_from_response
 from tollkeeper.dialects.eventstream import EventStream
@@ -29,26 +29,35 @@ class SageMakerChat(OpenAIChat):
     def encode(self, request: Json, target: Target) -> WireRequest:
         """Raises UnsupportedParams."""
         body = chat_body(request, target)
-        operation = "invocations-response-stream" if body.get("stream") is True else "invocations"
-        url = f"{target.base_url}/endpoints/{quote(target.model, safe='')}/{operation}"
-        return WireRequest(url=url, body=orjson.dumps(body), headers={"content-type": "application/json"})
+        return invocation(target, orjson.dumps(body), streamed=body.get("stream") is True)
 
     def stream_decoder(self, target: Target) -> "PayloadStream":
-        return PayloadStream(target)
+        return PayloadStream(target, OpenAIStreamDecoder(target))
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> UpstreamError:
-        """A ModelError (424) carries the container's own status and body."""
-        original = _original(body)
-        return error_from_response(*original, target) if original else error_from_bedrock(status, headers, body, target)
+        return endpoint_error(status, headers, body, target)
+
+
+def invocation(target: Target, body: bytes, *, streamed: bool = False) -> WireRequest:
+    """One call of the endpoint that the model's name is."""
+    operation = "invocations-response-stream" if streamed else "invocations"
+    url = f"{target.base_url}/endpoints/{quote(target.model, safe='')}/{operation}"
+    return WireRequest(url=url, body=body, headers={"content-type": "application/json"})
+
+
+def endpoint_error(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> UpstreamError:
+    """A ModelError (424) carries the container's own status and body."""
+    original = _original(body)
+    return error_from_response(*original, target) if original else error_from_bedrock(status, headers, body, target)
 
 
 class PayloadStream:
-    """See base.StreamDecoder."""
+    """See base.StreamDecoder. `inner` reads what the container sends."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, inner: StreamDecoder) -> None:
         self._target = target
         self._frames = EventStream()
-        self._inner = OpenAIStreamDecoder(target)
+        self._inner = inner
 
     @property
     def usage(self) -> Json | None:

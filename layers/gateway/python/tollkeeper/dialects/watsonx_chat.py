@@ -39,6 +39,11 @@ class WatsonxChat(OpenAIChat):
 
 
 def _url(target: Target, operation: str, *, deployed: bool) -> str:
-    base, _, query = target.base_url.partition("?")
     place = f"/ml/v1/deployments/{quote(target.model.removeprefix(_DEPLOYED), safe='')}/text" if deployed else "/ml/v1/text"
-    return f"{base}{place}/{operation}?{query or f'version={VERSION}'}"
+    return versioned(target, f"{place}/{operation}")
+
+
+def versioned(target: Target, path: str) -> str:
+    """An address of the API, with its date."""
+    base, _, query = target.base_url.partition("?")
+    return f"{base}{path}?{query or f'version={VERSION}'}"

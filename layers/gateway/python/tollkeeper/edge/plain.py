@@ -7,6 +7,7 @@ import base64
 import struct
 from collections.abc import Mapping
 from types import UnionType
+from typing import Any
 
 from tollkeeper.catalog.endpoints import EMBEDDINGS, MODERATIONS, RERANK
 from tollkeeper.dialects.base import Json
@@ -50,6 +51,22 @@ def embedded(answer: Json, request: Json) -> Json:
     return {**answer, "data": rows}
 
 
+def ranked(answer: Json, request: Json) -> Json:
+    """As many results as were asked for, with their documents if wanted, also from providers that have no words for that."""
+    results, documents = as_objects(answer.get("results")), request["documents"]
+    if type(top := request.get("top_n")) is int and top > 0:
+        results = results[:top]
+    if request.get("return_documents") is True:
+        results = [{**row, "document": _document(row, documents)} if "document" not in row else row for row in results]
+    return {**answer, "results": results}
+
+
+def _document(row: Json, documents: list[Any]) -> Any:
+    place = row.get("index")
+    found = documents[place] if type(place) is int and 0 <= place < len(documents) else None
+    return found if isinstance(found, dict) else {"text": found}
+
+
 def _as_base64(vector: list[float]) -> str:
     """Little-endian 32-bit floats."""
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
@@ -70,4 +87,4 @@ def _in_one_piece(body: Json, route: str) -> Json:
 
 EMBEDDINGS_API = Api(EMBEDDINGS, check_embeddings, native_say=embedded)
 MODERATIONS_API = Api(MODERATIONS, check_moderations)
-RERANK_API = Api(RERANK, check_rerank)
+RERANK_API = Api(RERANK, check_rerank, native_say=ranked)

@@ -1,13 +1,25 @@
 """One attempt at one deployment: encode, add the credential, send, decode. Knows no dialect and no provider by name."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Deployment
 from tollkeeper.dialects import registry
-from tollkeeper.dialects.base import ChatDialect, Chunk, Json, StreamDecoder, StreamFailed, Target, WireRequest
+from tollkeeper.dialects.base import (
+    Ask,
+    ChatDialect,
+    Chunk,
+    Json,
+    SteppedDialect,
+    StreamDecoder,
+    StreamFailed,
+    Target,
+    TellsByHeaders,
+    WireRequest,
+)
 from tollkeeper.errors import TollkeeperError, UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
 from tollkeeper.providers import scripted
 from tollkeeper.providers.credentials import Credentials
@@ -17,6 +29,7 @@ from tollkeeper.providers.target import target_for
 from tollkeeper.providers.transport import NeverSent, OutboundRequest, Response, Timeouts, Transport, read_all
 
 MAX_ERROR_BYTES = 2**20
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,39 +64,79 @@ class ProviderClient:
 
         Raises UpstreamError of any kind, or BadRequest from the dialect's encoder.
         """
-        dialect, target = self._speak(deployment, alias, request, native)
-        response = await self._send(deployment, dialect, target, request, patience)
-        body = await read_all(response)
-        return Completed(dialect.decode(body, target), response.headers)
+        attempt = self._attempt(deployment, alias, request, patience, native)
+        if isinstance(attempt.dialect, SteppedDialect):
+            return Completed(await self._walk(attempt, attempt.dialect.exchange(request, attempt.target)), {})
+        response = await self._send(attempt, request)
+        answer = attempt.dialect.decode(await read_all(response), attempt.target)
+        if isinstance(attempt.dialect, TellsByHeaders) and not answer.get("usage") and (told := attempt.dialect.usage_in(response.headers)):
+            answer = {**answer, "usage": told}
+        return Completed(answer, response.headers)
 
     async def stream(
         self, deployment: Deployment, alias: str, request: Json, patience: Patience, native: ChatDialect | None = None
     ) -> "UpstreamStream":
         """Returns once the provider answered 2xx; takes and raises what `complete` does."""
-        dialect, target = self._speak(deployment, alias, request, native)
-        response = await self._send(deployment, dialect, target, request, patience)
-        return UpstreamStream(response, dialect.stream_decoder(target))
+        attempt = self._attempt(deployment, alias, request, patience, native)
+        if isinstance(attempt.dialect, SteppedDialect):
+            wire = await self._walk(attempt, attempt.dialect.opening(request, attempt.target))
+            response = await self._answered(attempt, wire)
+        else:
+            response = await self._send(attempt, request)
+        return UpstreamStream(response, attempt.dialect.stream_decoder(attempt.target))
 
-    def _speak(self, deployment: Deployment, alias: str, request: Json, native: ChatDialect | None) -> tuple[ChatDialect, Target]:
+    def _attempt(self, deployment: Deployment, alias: str, request: Json, patience: Patience, native: ChatDialect | None) -> "_Attempt":
         mocked = self.is_scripted(deployment, request)
         dialect = native or registry.get("openai_chat" if mocked else deployment.dialect)
         target = target_for(deployment, alias, int(self._clock.now()))
-        return dialect, replace(target, base_url=scripted.BASE_URL, quirks=frozenset()) if mocked else target
+        target = replace(target, base_url=scripted.BASE_URL, quirks=frozenset()) if mocked else target
+        return _Attempt(deployment, dialect, target, patience)
 
-    async def _send(self, deployment: Deployment, dialect: ChatDialect, target: Target, request: Json, patience: Patience) -> Response:
-        wire = dialect.encode(request, target)
-        if target.base_url == scripted.BASE_URL:
-            script = scripted.script_for(deployment, request)
-            response: Response = await self._scripted.answer(script, request, patience.first_byte)
-        else:
-            response = await self._send_signed(deployment, wire, patience)
-            if response.status in {401, 403} and await self._renewed(deployment):
-                await response.aclose()
-                response = await self._send_signed(deployment, wire, patience)
+    async def _walk(self, attempt: "_Attempt", steps: Generator[Ask, list[bytes], _Made]) -> _Made:
+        """Sends what the steps ask for until they return."""
+        bodies: list[bytes] | None = None
+        while True:
+            try:
+                ask = next(steps) if bodies is None else steps.send(bodies)
+            except StopIteration as done:
+                made: _Made = done.value
+                return made
+            if ask.wait:
+                await self._clock.sleep(ask.wait)
+            bodies = await self._bodies(attempt, ask.requests)
+
+    async def _bodies(self, attempt: "_Attempt", requests: tuple[WireRequest, ...]) -> list[bytes]:
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._body(attempt, wire)) for wire in requests]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _body(self, attempt: "_Attempt", wire: WireRequest) -> bytes:
+        return await read_all(await self._answered(attempt, wire))
+
+    async def _send(self, attempt: "_Attempt", request: Json) -> Response:
+        wire = attempt.dialect.encode(request, attempt.target)
+        if attempt.target.base_url != scripted.BASE_URL:
+            return await self._answered(attempt, wire)
+        script = scripted.script_for(attempt.deployment, request)
+        return await self._accepted(attempt, await self._scripted.answer(script, request, attempt.patience.first_byte))
+
+    async def _answered(self, attempt: "_Attempt", wire: WireRequest) -> Response:
+        """A 2xx answer, else the typed error."""
+        response = await self._send_signed(attempt, wire)
+        if response.status in {401, 403} and await self._renewed(attempt.deployment):
+            await response.aclose()
+            response = await self._send_signed(attempt, wire)
+        return await self._accepted(attempt, response)
+
+    async def _accepted(self, attempt: "_Attempt", response: Response) -> Response:
         if response.status < 300:
             return response
         body = await read_all(response, MAX_ERROR_BYTES)
-        raise _named(dialect.decode_error(response.status, response.headers, body, target), deployment)
+        error = attempt.dialect.decode_error(response.status, response.headers, body, attempt.target)
+        raise _named(error, attempt.deployment)
 
     async def _renewed(self, deployment: Deployment) -> bool:
         """Whether one more try makes sense: the secret has been rotated, or the token replaced. Otherwise the refusal stands."""
@@ -92,15 +145,28 @@ class ProviderClient:
         except TollkeeperError:
             return False
 
-    async def _send_signed(self, deployment: Deployment, wire: WireRequest, patience: Patience) -> Response:
-        plain = {"content-type": "application/json", **wire.headers, **deployment.headers}
+    async def _send_signed(self, attempt: "_Attempt", wire: WireRequest) -> Response:
+        deployment, patience = attempt.deployment, attempt.patience
         timeouts = Timeouts(first_byte=patience.first_byte, read=patience.whole)
+        if not wire.credential:
+            return await self._transport.send(OutboundRequest(wire.url, wire.body, wire.headers, wire.method, timeouts))
+        plain = {"content-type": "application/json", **wire.headers, **deployment.headers}
         request = OutboundRequest(wire.url, wire.body, plain, wire.method, timeouts)
         try:
             signed = await self._signers.headers_for(deployment, request)
             return await self._transport.send(replace(request, headers={**plain, **signed, **deployment.headers}))
         except UpstreamError as error:
             raise _named(error, deployment)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One try: where, in which words, and how long."""
+
+    deployment: Deployment
+    dialect: ChatDialect
+    target: Target
+    patience: Patience
 
 
 class UpstreamStream:
