@@ -214,7 +214,11 @@ def test_bad_input_is_named(gateway: GatewayProcess, path: str, body: dict[str, 
 @pytest.mark.parametrize(
     ("name", "path", "instead"),
     [
-        ("chatty", "/v1/embeddings", "/v1/chat/completions, /v1/messages, /v1/responses, /v1/completions"),
+        (
+            "chatty",
+            "/v1/embeddings",
+            "/v1/chat/completions, /v1/messages, /v1/responses, /v1beta/models/{model}:generateContent, /v1/completions",
+        ),
         ("embed", "/v1/chat/completions", "/v1/embeddings"),
         ("ranker", "/v1/embeddings", "/v1/rerank"),
     ],
