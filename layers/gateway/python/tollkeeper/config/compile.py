@@ -15,15 +15,18 @@ from typing import Any
 from tollkeeper import clock as clocks
 from tollkeeper.catalog.providers import PROVIDERS
 from tollkeeper.config.adjustments import Adjustments
+from tollkeeper.config.auto_routers import compile_auto_router, is_auto_router
 from tollkeeper.config.custom import providers_of
 from tollkeeper.config.deployments import Defaults, Workshop, compile_entry
 from tollkeeper.config.findings import Findings, Path, in_order
 from tollkeeper.config.keys import KeyCheck
 from tollkeeper.config.load import Document, load_file, load_text
 from tollkeeper.config.references import Env, References
-from tollkeeper.config.routes import FALLBACKS, compile_routes
+from tollkeeper.config.routes import FALLBACKS, Names, compile_routes
+from tollkeeper.config.routing import check_routing, mixed
+from tollkeeper.config.routing_schema import RoutingSettings
 from tollkeeper.config.schema import Credential, GeneralSettings, LiteLLMSettings, RouterSettings, Section, TollkeeperSettings, check
-from tollkeeper.config.snapshot import Snapshot, dump
+from tollkeeper.config.snapshot import Deployment, Snapshot, dump
 
 MEGABYTE = 2**20
 DEFAULT_RETRIES = 2
@@ -72,11 +75,13 @@ def _compile(document: Document, env: Env, at: date | None) -> Snapshot:
         providers=providers_of(_mapping(data, "tollkeeper", Findings()).get("providers"), ("tollkeeper", "providers"), findings),
     )
     entries = list(_entries(_list(data, "model_list", findings), _list(written, "model_list", findings), shop))
-    deployments = [compile_entry(entry.data, entry.written, entry.path, shop) for entry in entries]
+    choices = [entry for entry in entries if is_auto_router(entry.data)]
+    compiled = [compile_entry(entry.data, entry.written, entry.path, shop) for entry in entries if entry not in choices]
+    deployments = mixed(settings.routing.models or {}, [row for row in compiled if row is not None], findings)
     snapshot = replace(
         settings.snapshot(references),
-        deployments=tuple(row for row in deployments if row is not None),
-        **_routed(settings, [name for entry in entries if (name := entry.group)], shop),
+        deployments=tuple(deployments),
+        **_routed(settings, [name for entry in entries if (name := entry.group)], deployments, choices, shop),
     )
     if not entries:
         findings.warn((), "there is no model in model_list", "add one; until then every call is refused")
@@ -126,15 +131,39 @@ class _Settings:
             settings=self._others(),
         )
 
+    @property
+    def routing(self) -> RoutingSettings:
+        return self.own.routing or RoutingSettings()
+
     def _others(self) -> dict[str, dict[str, Any]]:
         kept = {name: section.model_dump(exclude_unset=True, exclude=set(OWN_FIELDS)) for name, section in self.sections().items()}
+        if self.own.routing is not None:
+            kept["tollkeeper"]["routing"] = self.own.routing.model_dump(exclude_none=True)
         return {name: section for name, section in kept.items() if section}
 
 
-def _routed(settings: _Settings, groups: list[str], shop: Workshop) -> dict[str, Any]:
-    sections = {name: section.model_extra or {} for name, section in settings.sections().items()}
-    routes = compile_routes(sections, groups, shop.ids, shop.findings)
-    return {"aliases": routes.aliases, "hidden_aliases": routes.hidden, "default_fallbacks": routes.default, **routes.chains}
+def _routed(settings: _Settings, groups: list[str], rows: list[Deployment], choices: "list[_Entry]", shop: Workshop) -> dict[str, Any]:
+    """Everything in which names lead to other names."""
+    own, sections = settings.routing, {name: section.model_extra or {} for name, section in settings.sections().items()}
+    names = Names(tuple(dict.fromkeys((*groups, *(row.group for row in rows)))), frozenset(shop.ids))
+    routes = compile_routes(sections, names, shop.findings, own.models or {}, cycles=own.fallback_cycles == "allow")
+    check_routing(own, names, rows, shop.findings)
+    _check_silent(rows, names, shop.findings)
+    routers = [compile_auto_router(entry.data, entry.path, names, shop.findings) for entry in choices]
+    return {
+        "aliases": routes.aliases,
+        "hidden_aliases": routes.hidden,
+        "default_fallbacks": routes.default,
+        "auto_routers": dict(router for router in routers if router is not None),
+        **routes.chains,
+    }
+
+
+def _check_silent(rows: list[Deployment], names: Names, findings: Findings) -> None:
+    for row in rows:
+        if row.silent_model is not None and (row.silent_model not in names or row.silent_model == row.group):
+            problem, remedy = ("is the model itself", "name another") if row.silent_model == row.group else names.unknown(row.silent_model)
+            findings.error(("model_list", row.group, "silent_model"), problem, remedy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from tollkeeper.catalog.vertex import located
 from tollkeeper.config.adjustments import Adjustments, with_changes
 from tollkeeper.config.auth import AuthReader
 from tollkeeper.config.findings import Findings, Path, did_you_mean
+from tollkeeper.config.labels import abilities, labels_of, windows_of
 from tollkeeper.config.litellm_keys import SECRET_KEYS, is_billed
 from tollkeeper.config.pricing import priced
 from tollkeeper.config.references import References
@@ -105,6 +106,7 @@ class _Builder:
         prices = self._prices(target, facts.prices)
         responses = target.responses or info.mode == "responses"
         base_url = self._base_url(target, responses=responses)
+        able, lacks = abilities(info.model_extra or {})
         access = AuthReader(provider, params, (*self._path, "litellm_params"), self._shop.references, self._findings)
         api_key = access.api_key()
         return Deployment(
@@ -132,6 +134,12 @@ class _Builder:
             budget_duration=params.budget_duration,
             max_parallel_requests=params.max_parallel_requests,
             tags=tuple(params.tags or ()),
+            tag_regex=tuple(params.tag_regex or ()),
+            labels=labels_of(self._written_labels(), self._place_of(target), provider.name, model, base_url),
+            able=able,
+            lacks=lacks,
+            access_windows=windows_of(info.access_windows or [], (*self._path, "model_info", "access_windows"), self._findings),
+            silent_model=params.silent_model,
             cooldown_time=params.cooldown_time,
             allowed_fails=params.allowed_fails,
             allowed_fails_policy={str(kind): fails for kind, fails in (params.allowed_fails_policy or {}).items()},
@@ -211,6 +219,14 @@ class _Builder:
         named = target.region if blank.name == "region" else None
         variable = next((value for name in blank.env if (value := self._shop.references.value_of(name))), None)
         return given or named or variable or blank.default or None
+
+    def _written_labels(self) -> dict[str, Any]:
+        return {**(self._info.labels or {}), **({"region": self._info.region} if self._info.region else {})}
+
+    def _place_of(self, target: Target) -> str | None:
+        """The region as far as the entry or its address says."""
+        named = (blank for blank in target.provider.blanks if blank.name in {"region", "location"})
+        return self._params.region_name or next((place for blank in named if (place := self._said(target, blank))), None)
 
     def _headers(self, provider: Provider) -> dict[str, str]:
         organization = {"openai-organization": self._params.organization} if self._params.organization and provider.name == "openai" else {}

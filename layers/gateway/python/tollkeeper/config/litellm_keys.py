@@ -93,10 +93,13 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
         stream_timeout mock_response drop_params additional_drop_params allowed_openai_params headers extra_headers extra_body base_model
         max_budget budget_duration max_parallel_requests api_version aws_region_name aws_access_key_id aws_secret_access_key
         aws_session_token aws_role_name aws_session_name aws_external_id aws_sts_endpoint aws_bedrock_runtime_endpoint vertex_project
-        vertex_location vertex_credentials azure_ad_token azure_scope tenant_id client_id client_secret tags cooldown_time allowed_fails
-        allowed_fails_policy
+        vertex_location vertex_credentials azure_ad_token azure_scope tenant_id client_id client_secret tags tag_regex region_name
+        silent_model cooldown_time allowed_fails allowed_fails_policy auto_router_config auto_router_default_model
+        auto_router_embedding_model auto_router_config_path complexity_router_config complexity_router_default_model
     """),
-    "model_info": _words("id mode base_model access_groups max_tokens max_input_tokens max_output_tokens price_changes"),
+    "model_info": _words("""
+        id mode base_model access_groups access_windows region labels max_tokens max_input_tokens max_output_tokens price_changes
+    """),
     "litellm_settings": _words("""
         drop_params request_timeout num_retries fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks
         max_budget budget_duration timezone budget_exceeded_status_code max_end_user_budget max_end_user_budget_duration

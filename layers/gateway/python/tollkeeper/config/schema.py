@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from tollkeeper.config.findings import Findings, Path
 from tollkeeper.config.identity import IamCaller, JwtSettings
+from tollkeeper.config.routing_schema import Pattern, RoutingSettings, Strategy
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -48,10 +49,6 @@ FailClass = Literal[
     "BadRequestErrorAllowedFails", "AuthenticationErrorAllowedFails", "TimeoutErrorAllowedFails", "RateLimitErrorAllowedFails",
     "ContentPolicyViolationErrorAllowedFails", "InternalServerErrorAllowedFails", "ServiceUnavailableErrorAllowedFails",
     "BadGatewayErrorAllowedFails", "NotFoundErrorAllowedFails",
-]  # fmt: skip
-RoutingStrategy = Literal[
-    "simple-shuffle", "least-busy", "latency-based-routing", "cost-based-routing", "usage-based-routing", "usage-based-routing-v2",
-    "provider-budget-routing", "round_robin", "round-robin",
 ]  # fmt: skip
 
 
@@ -107,9 +104,23 @@ class Params(Section):
     budget_duration: Text | None = None
     max_parallel_requests: Count | None = None
     tags: list[Text] | None = None
+    tag_regex: list[Pattern] | None = None
+    region_name: Text | None = None
+    silent_model: Text | None = None
     cooldown_time: Number | None = None
     allowed_fails: Count | None = None
     allowed_fails_policy: dict[FailClass, Count] | None = None
+
+
+class AccessWindow(BaseModel):
+    """When a deployment may be used: days (`mon-fri`, `sat`), from `start` to `end` (HH:MM; over midnight too), in a time zone."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    days: str | list[str] | None = None
+    start: str = "00:00"
+    end: str = "24:00"
+    timezone: str = "UTC"
 
 
 class Info(Section):
@@ -119,6 +130,9 @@ class Info(Section):
     mode: str | None = None
     base_model: str | None = None
     access_groups: list[str] | None = None
+    access_windows: list[Text | AccessWindow] | None = None
+    region: Text | None = None
+    labels: dict[str, str | bool | int] | None = None
     max_tokens: Count | None = None
     max_input_tokens: Count | None = None
     max_output_tokens: Count | None = None
@@ -196,7 +210,7 @@ class RoutingGroup(BaseModel):
 
     group_name: Name
     models: list[Text]
-    routing_strategy: RoutingStrategy
+    routing_strategy: Strategy
     routing_strategy_args: StrategyArgs | None = None
     model_priorities: Any = None
 
@@ -208,7 +222,7 @@ class RouterSettings(Section):
     retry_policy: dict[RetryClass, Count] | None = None
     model_group_retry_policy: dict[str, dict[RetryClass, Count]] | None = None
     provider_budget_config: dict[str, ProviderBudget] | None = None
-    routing_strategy: RoutingStrategy | None = None
+    routing_strategy: Strategy | None = None
     routing_strategy_args: StrategyArgs | None = None
     retry_after: Number | None = None
     max_fallbacks: Count | None = None
@@ -233,16 +247,6 @@ class BudgetSettings(BaseModel):
     clamp_percent: int | None = Field(default=None, ge=1, le=100)
     wait_seconds: float | None = Field(default=None, ge=0, le=60)
     min_output_tokens: int | None = Field(default=None, ge=1, le=100_000)
-
-
-class RoutingSettings(BaseModel):
-    """`tollkeeper.routing`. `all_open`: what to do when every deployment of a group rests and no fallback is left: try one that only had
-    transient faults, or refuse as LiteLLM does.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    all_open: Literal["bypass", "refuse"] | None = None
 
 
 class TollkeeperSettings(Section):

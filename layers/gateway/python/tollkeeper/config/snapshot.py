@@ -5,11 +5,14 @@ Secrets are never in it unless the file itself has them: a reference (`os.enviro
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
 import orjson
+
+from tollkeeper.catalog.regions import area_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,16 @@ class PriceBook:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessWindow:
+    """Days of the week (0: Monday) and minutes of the day, in a time zone. An `end` before `start` is on the next day."""
+
+    days: tuple[int, ...]
+    start: int
+    end: int
+    zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """One model on one provider with one credential."""
 
@@ -155,6 +168,16 @@ class Deployment:
     budget_duration: str | None = None
     max_parallel_requests: int | None = None
     tags: tuple[str, ...] = ()
+    tag_regex: tuple[str, ...] = ()
+    labels: dict[str, Any] = field(default_factory=dict)
+    """Where its data goes and what becomes of it: region, provider, private, retention, training … (config/labels.py)."""
+    able: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    """What its model_info says it can do, and cannot: vision, audio, tools … (config/labels.py: ABILITIES)."""
+    access_windows: tuple[AccessWindow, ...] = ()
+    """It serves within these only; none: always."""
+    silent_model: str | None = None
+    """A model group that gets a copy of each call, whose answer nobody sees."""
     cooldown_time: float | None = None
     allowed_fails: int | None = None
     allowed_fails_policy: dict[str, int] = field(default_factory=dict)
@@ -168,6 +191,26 @@ class Deployment:
     access_groups: tuple[str, ...] = ()
     info: dict[str, Any] = field(default_factory=dict)
     """model_info as given."""
+
+    def satisfies(self, label: str, allowed: Sequence[Any]) -> bool:
+        """A label nobody wrote satisfies nothing. A region also lies in its area (`eu-central-1` in `eu`)."""
+        value = self.labels.get(label)
+        if value is None:
+            return False
+        return value in allowed or (label == "region" and area_of(str(value)) in allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class AutoRouter:
+    """A model name that stands for a choice among others, made for each request (routing/auto.py). `config` as it was checked."""
+
+    kind: str
+    """`complexity` or `semantic`."""
+    default: str
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def targets(self) -> list[str]:
+        return [self.default, *(name for names in self.config.get("targets", {}).values() for name in names)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +228,7 @@ class Snapshot:
     context_window_fallbacks: dict[str, tuple[str, ...]] = field(default_factory=dict)
     content_policy_fallbacks: dict[str, tuple[str, ...]] = field(default_factory=dict)
     default_fallbacks: tuple[str, ...] = ()
+    auto_routers: dict[str, AutoRouter] = field(default_factory=dict)
     num_retries: int = 2
     request_timeout: float = 600.0
     master_key: Secret | None = None
@@ -218,6 +262,7 @@ def _snapshot(raw: dict[str, Any]) -> Snapshot:
             **raw,
             "deployments": tuple(_deployment(row) for row in raw["deployments"]),
             "master_key": _secret(raw.get("master_key")),
+            "auto_routers": {name: AutoRouter(**row) for name, row in (raw.get("auto_routers") or {}).items()},
             **{name: tuple(raw.get(name, ())) for name in ("default_fallbacks", "hidden_aliases", "unsupported", "warnings")},
             **{name: {k: tuple(v) for k, v in raw.get(name, {}).items()} for name in fallback_maps},
         }
@@ -225,13 +270,14 @@ def _snapshot(raw: dict[str, Any]) -> Snapshot:
 
 
 def _deployment(row: dict[str, Any]) -> Deployment:
-    tuples = ("quirks", "additional_drop_params", "allowed_openai_params", "access_groups", "tags")
+    tuples = ("quirks", "additional_drop_params", "allowed_openai_params", "access_groups", "tags", "tag_regex", "able", "lacks")
     book = row.get("wildcard_prices") or {"patterns": ()}
     return Deployment(
         **{
             **row,
             "api_key": _secret(row.get("api_key")),
             "auth": _auth(row.get("auth") or {}),
+            "access_windows": tuple(AccessWindow(**{**found, "days": tuple(found["days"])}) for found in row.get("access_windows") or ()),
             "prices": _prices(row["prices"]) if row.get("prices") else None,
             "wildcard_prices": PriceBook(tuple(PricePattern(entry["pattern"], _prices(entry["prices"])) for entry in book["patterns"])),
             **{name: tuple(row.get(name, ())) for name in tuples},
