@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 from tests.support.counters import FakeClock, MemoryTable
-from tests.support.routing import snapshot
+from tests.support.routing import asking, snapshot
 from tests.support.wiring import Said, ScriptedTransport
 
 from tollkeeper.config.snapshot import Deployment, Secret
@@ -25,7 +25,7 @@ from tollkeeper.providers.patience import patience_for
 from tollkeeper.providers.transport import NeverSent, OutboundRequest
 from tollkeeper.routing.failover import finish, first_success
 from tollkeeper.routing.fleet import Fleet
-from tollkeeper.routing.plan import Attempt, Plan, wishes
+from tollkeeper.routing.plan import Attempt, Plan
 from tollkeeper.routing.resolve import Groups
 
 NAMES = ("a", "b", "c")
@@ -133,7 +133,7 @@ class World:
         group = self.groups.find("g")
         assert group is not None
         fleet = self.fleets[number % len(self.fleets)]
-        plan = Plan(self.snapshot, group, self.groups.find, self.random, health=fleet, **wishes(body, {}))
+        plan = Plan(self.snapshot, group, self.groups.find, self.random, health=fleet, **asking(body))
 
         async def attempt(step: Attempt) -> object:
             patience = patience_for(body, {}, step.deployment, None)

@@ -1,6 +1,6 @@
 """Routing without the rest of the gateway: deployments, plans, and a pipeline of the three lines that the real one has for it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -11,8 +11,9 @@ from tollkeeper.config.snapshot import Deployment, Snapshot
 from tollkeeper.errors import TollkeeperError
 from tollkeeper.routing.failover import finish, first_success
 from tollkeeper.routing.fleet import Fleet
-from tollkeeper.routing.plan import Attempt, Plan, wishes
+from tollkeeper.routing.plan import Attempt, Plan
 from tollkeeper.routing.resolve import Groups
+from tollkeeper.routing.wishes import asked_of, wishes_of
 from tollkeeper.store.table import Table
 
 
@@ -23,6 +24,12 @@ def deployment(group: str, name: str, **fields: Any) -> Deployment:
 def snapshot(*rows: Deployment, router: dict[str, Any] | None = None, own: dict[str, Any] | None = None, **fields: Any) -> Snapshot:
     settings = {"router_settings": router or {}, "tollkeeper": {"routing": own or {}}}
     return Snapshot(version="t", deployments=rows, settings=settings, **fields)
+
+
+def asking(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What the request alone asks of routing, as arguments of `Plan`."""
+    wishes = wishes_of(body, headers or {})
+    return {"chains": wishes.chains, "num_retries": wishes.num_retries, "asked": asked_of(body, headers or {})}
 
 
 Upstream = Callable[[Attempt], TollkeeperError | None]
@@ -50,7 +57,7 @@ class Router:
         """The deployment that answered. Raises what the caller would be told."""
         group = self.groups.find(model)
         assert group is not None
-        plan = Plan(self.snapshot, group, self.groups.find, self.random, health=self.fleet, **wishes(body or {}, headers))
+        plan = Plan(self.snapshot, group, self.groups.find, self.random, health=self.fleet, **asking(body or {}, headers))
         try:
             return await first_success(plan, self.attempt, self.clock)
         finally:

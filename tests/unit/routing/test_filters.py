@@ -39,7 +39,7 @@ async def test_without_a_match_the_request_is_refused_as_litellm_does() -> None:
     with pytest.raises(Forbidden) as refused:
         await router(FREE, PAID, router=TAGS).ask(body={"tags": ["unknown"]})
     assert refused.value.status == 401
-    assert refused.value.message == "Not allowed to access model due to tags configuration"
+    assert refused.value.message == "Not allowed to access model due to tags configuration. Passed model=g and tags=['unknown']"
 
 
 async def test_tags_hold_for_fallbacks_too() -> None:

@@ -16,8 +16,10 @@ from tollkeeper.errors import (
     UpstreamFailed,
     UpstreamRejected,
 )
-from tollkeeper.routing.plan import Plan, wishes
+from tollkeeper.routing.chains import OwnChains
+from tollkeeper.routing.plan import Plan
 from tollkeeper.routing.resolve import Groups
+from tollkeeper.routing.wishes import wishes_of
 
 DOWN = UpstreamFailed("down")
 
@@ -97,8 +99,8 @@ def test_default_fallbacks_and_the_star_serve_groups_without_their_own() -> None
 def test_the_request_may_bring_its_own_fallbacks_or_none() -> None:
     rows = [deployment(name, name) for name in ("g", "d", "mine")]
     config = snapshot(*rows, num_retries=0, default_fallbacks=("d",))
-    assert tries(config, "g", DOWN, fallbacks=["mine"]) == ["g", "mine"]
-    assert tries(config, "g", DOWN, fallbacks=[]) == ["g"]
+    assert tries(config, "g", DOWN, chains=OwnChains({"fallbacks": ["mine"]})) == ["g", "mine"]
+    assert tries(config, "g", DOWN, chains=OwnChains(none=True)) == ["g"]
 
 
 def test_tiers_come_in_order_whatever_the_weights() -> None:
@@ -137,7 +139,9 @@ def test_the_plan_names_everything_it_could_reach() -> None:
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({"fallbacks": "x"}, "fallbacks"),
+        ({"fallbacks": 5}, "fallbacks"),
+        ({"fallbacks": [["x"]]}, "fallbacks"),
+        ({"fallbacks": [{"model": "x", "messages": []}]}, "fallbacks"),
         ({"fallbacks": [1]}, "fallbacks"),
         ({"num_retries": "many"}, "num_retries"),
         ({"num_retries": 999}, "num_retries"),
@@ -145,11 +149,29 @@ def test_the_plan_names_everything_it_could_reach() -> None:
 )
 def test_wishes_that_make_no_sense_name_their_field(body: dict[str, Any], param: str) -> None:
     with pytest.raises(BadRequest) as refused:
-        wishes(body, {})
+        wishes_of(body, {})
     assert refused.value.param == param
 
 
 def test_wishes_come_from_the_body_before_the_header() -> None:
-    assert wishes({"num_retries": 1}, {"x-litellm-num-retries": "5"})["num_retries"] == 1
-    assert wishes({}, {"x-litellm-num-retries": "5"})["num_retries"] == 5
-    assert wishes({"disable_fallbacks": True, "fallbacks": ["x"]}, {})["fallbacks"] == []
+    assert wishes_of({"num_retries": 1}, {"x-litellm-num-retries": "5"}).num_retries == 1
+    assert wishes_of({}, {"x-litellm-num-retries": "5"}).num_retries == 5
+    assert wishes_of({"disable_fallbacks": True, "fallbacks": ["x"]}, {}).chains.none
+
+
+@pytest.mark.parametrize(
+    "written",
+    [["x", "y"], [{"model": "x"}, {"model": "y"}], [{"g": ["x", "y"]}], {"g": ["x", "y"]}, "x -> y", "g -> x -> y", [{"*": ["x", "y"]}]],
+)
+@pytest.mark.parametrize("kind", ["fallbacks", "context_window_fallbacks", "content_policy_fallbacks"])
+def test_a_request_may_write_its_fallbacks_in_every_form(kind: str, written: Any) -> None:
+    wishes = wishes_of({"model": "g", kind: written}, {})
+    assert wishes.chains.by_kind == {kind: ["x", "y"]}
+    assert wishes.named == ("x", "y")
+
+
+def test_what_a_key_says_holds_where_the_request_says_nothing() -> None:
+    own = {"fallbacks": [{"g": ["k"]}], "context_window_fallbacks": [{"g": ["long"]}], "num_retries": 7}
+    wishes = wishes_of({"model": "g", "fallbacks": ["mine"]}, {}, own)
+    assert wishes.chains.by_kind == {"fallbacks": ["mine"], "context_window_fallbacks": ["long"]}
+    assert (wishes.num_retries, wishes.named) == (7, ("mine",))

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
+from tollkeeper.admission.asking import asking, deadline_of, plan_of
+from tollkeeper.admission.attempts import Attempts
 from tollkeeper.admission.doorkeeper import Doorkeeper
 from tollkeeper.admission.payer import payer_of
 from tollkeeper.admission.visit import Call, Visit, cannot_serve, entry_of, serving
@@ -20,18 +22,16 @@ from tollkeeper.auth.principal import Principal
 from tollkeeper.clock import Clock
 from tollkeeper.dialects.base import Json
 from tollkeeper.dialects.native import native
-from tollkeeper.dialects.usage import Usage
-from tollkeeper.errors import BadRequest, UpstreamError, UpstreamTimeout
+from tollkeeper.errors import BadRequest, UpstreamError
 from tollkeeper.ledger.account import Account
 from tollkeeper.ledger.book import Ledger
 from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_FAILURE, STATUS_SUCCESS
-from tollkeeper.ledger.metered import MeteredStream, Opened, open_stream
+from tollkeeper.ledger.metered import MeteredStream
 from tollkeeper.money import NanoUSD
-from tollkeeper.providers.client import ProviderClient, may_have_been_billed
-from tollkeeper.providers.patience import patience_for
+from tollkeeper.providers.client import ProviderClient
+from tollkeeper.providers.patience import patience_for, usable
 from tollkeeper.routing.failover import finish, first_success
 from tollkeeper.routing.health import ALWAYS_WELL, Health
-from tollkeeper.routing.plan import Attempt, Plan, wishes
 from tollkeeper.routing.resolve import Groups, ModelGroup
 
 __all__ = ["Answer", "Call", "Gateway"]
@@ -47,15 +47,6 @@ class Answer:
     native: bool
     body: Json | None = None
     stream: MeteredStream | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """What a successful try brought."""
-
-    native: bool
-    body: Json | None = None
-    opened: Opened | None = None
 
 
 class Gateway:
@@ -81,6 +72,7 @@ class Gateway:
         self._authenticator = authenticator
         self._doorkeeper = doorkeeper
         self._client = client
+        self._attempts = Attempts(doorkeeper, client, clock)
         self._ledger = ledger
         self._clock = clock
         self._random = random
@@ -92,10 +84,19 @@ class Gateway:
         """Returns when the answer is whole, or when a stream's first content is in. Raises TollkeeperError."""
         visit = await self._admit(call)
         try:
-            result = await first_success(visit.plan, lambda step: self._attempt(visit, step), self._clock)
+            result = await first_success(
+                visit.plan,
+                lambda step: self._attempts.try_one(visit, step),
+                self._clock,
+                deadline=visit.deadline,
+                discard=lambda step, unneeded: self._attempts.put_away(visit, step, unneeded),
+            )
         except BaseException as error:
             await self._close(visit, STATUS_FAILURE if isinstance(error, Exception) else STATUS_CANCELLED, error)
             raise
+        if result.opened is None:
+            visit.account.stated(result.usage, (result.body or {}).get("service_tier"))
+            visit.account.first_token()
         headers = visit.headers()
         if result.opened is not None:
             stream = MeteredStream(result.opened, visit.account, lambda status, error: self._close(visit, status, error))
@@ -118,7 +119,7 @@ class Gateway:
         """The provider's own count, which costs nothing; `counting` names it in dialects/native.py. None: none of this model's counts."""
         for deployment in group.deployments:
             if (counter := native(counting, deployment.dialect)) and not self._client.is_scripted(deployment, call.body):
-                patience = patience_for(call.body, call.headers, deployment, call.seconds_left(self._clock))
+                patience = patience_for(call.body, call.headers, deployment, usable(call.seconds_left(self._clock)))
                 try:
                     return (await self._client.complete(deployment, call.body["model"], call.body, patience, counter)).body
                 except UpstreamError as error:
@@ -151,44 +152,24 @@ class Gateway:
 
     async def _admit(self, call: Call) -> Visit:
         principal, group = await self._resolve(call)
-        groups, keeper = self._groups(), self._doorkeeper
+        groups, keeper, now = self._groups(), self._doorkeeper, self._clock.now()
+        payer = await payer_of(principal, call.body, call.headers, authenticator=self._authenticator, policy=keeper.policy)
+        asks = asking(call, payer, group, groups, now)
 
         def find(name: str) -> ModelGroup | None:
             other = groups.find(name)
             return other and serving(other, call.endpoint)
 
-        plan = Plan(groups.snapshot, group, find, self._random, health=self._health, **wishes(call.body, call.headers))
-        payer = await payer_of(principal, call.body, call.headers, authenticator=self._authenticator, policy=keeper.policy)
+        plan = plan_of(asks, groups, find, call, random=self._random, health=self._health)
         ticket = await keeper.admit(payer, call.body, call.raw, plan.deployments(), output=call.endpoint.output)
-        return Visit(call, group, plan, Account(entry_of(call, principal, payer, self._clock.now()), self._clock), ticket)
-
-    async def _attempt(self, visit: Visit, step: Attempt) -> _Result:
-        call, deployment, account = visit.call, step.deployment, visit.account
-        limited = await self._doorkeeper.enter(visit.ticket, call.raw, deployment, account.lost_cost)
-        dialect, body = visit.wording(deployment, limited)
-        account.attempted(deployment, fallback=step.fallback)
-        alias, patience = call.body["model"], patience_for(call.body, call.headers, deployment, call.seconds_left(self._clock))
-        try:
-            async with asyncio.timeout(patience.first_byte if call.streamed else patience.whole):
-                if call.streamed:
-                    opened = await open_stream(await self._client.stream(deployment, alias, body, patience, dialect))
-                    return _Result(dialect is not None, opened=opened)
-                done = await self._client.complete(deployment, alias, body, patience, dialect)
-        except BaseException as error:
-            if may_have_been_billed(error):
-                account.lost(Usage(input=visit.input_estimate(deployment)))
-            if isinstance(error, TimeoutError):
-                raise UpstreamTimeout(f"Timeout: {deployment.provider} did not answer in time.") from None
-            raise
-        account.stated(dialect.usage(done.body) if dialect is not None else done.body.get("usage"), done.body.get("service_tier"))
-        account.first_token()
-        return _Result(dialect is not None, body=done.body)
+        account = Account(entry_of(call, principal, payer, now), self._clock)
+        return Visit(call, group, plan, account, ticket, deadline_of(call, asks.group, self._clock))
 
     async def _close(self, visit: Visit, status: str, error: BaseException | None) -> None:
         ticket = visit.ticket
         most = ticket.hold.amount if ticket.hold and ticket.limit else None
         entry = visit.account.close(status, error, estimate=visit.unstated(status), most=most)
-        entry.hold_ids = ticket.hold_ids
+        entry.hold_ids, entry.routing = ticket.hold_ids, visit.plan.record.as_json()
         task = asyncio.create_task(self._book(visit, entry.cost, entry.input_tokens + entry.output_tokens, error))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -98,14 +98,18 @@ class Doorkeeper:
         ticket.headers.update(ticket.counted.headers)
         return ticket
 
-    async def enter(self, ticket: Ticket, raw: bytes, deployment: Deployment, lost: NanoUSD) -> Json:
-        """Before each try: room beside what earlier tries may have cost, and the budgets of the place it goes to. The request to send.
+    async def enter(self, ticket: Ticket, raw: bytes, deployment: Deployment, lost: NanoUSD, *, beside: int = 0) -> Json:
+        """Before each try: room beside what earlier tries may have cost, and `beside` others that are under way; and the budgets of the
+        place it goes to. The request to send.
 
         Raises BudgetExceeded or RateLimited when there is no room; UpstreamRateLimited when the place's own budget is used up, so that the
-        plan goes elsewhere.
+        plan goes elsewhere, or cannot hold two tries at once.
         """
-        if lost and ticket.hold is not None and ticket.bound is not None:
-            ticket.hold = await self._budgets.extend(ticket.hold, NanoUSD(ticket.bound.amount_for(_limit_of(ticket)) + lost))
+        if beside and (ticket.place is not None or deployment_owners(deployment, self.policy)):
+            raise UpstreamRateLimited("A deployment with a budget of its own is not asked beside another.")
+        if (lost or beside) and ticket.hold is not None and ticket.bound is not None:
+            worst = ticket.bound.amount_for(_limit_of(ticket))
+            ticket.hold = await self._budgets.extend(ticket.hold, NanoUSD(worst * (1 + beside) + lost))
         await self._enter_place(ticket, raw, deployment)
         if ticket.limit is None:
             return ticket.body

@@ -1,5 +1,6 @@
 """One call and what the pipeline knows of it: what was asked, where it may be served, in whose words each place is asked, what it used."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -64,6 +65,14 @@ class Visit:
     plan: Plan
     account: Account
     ticket: Ticket
+    deadline: float | None = None
+    """Monotonic: when the whole call must have its answer, or a stream its first content."""
+    door: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Two tries at once (a hedge) enter one after the other."""
+
+    def left(self, clock: Clock) -> float | None:
+        """Seconds until the deadline, a little at least."""
+        return None if self.deadline is None else max(self.deadline - clock.monotonic(), 0.001)
 
     def wording(self, deployment: Deployment, body: Json) -> tuple[NativeDialect | None, Json]:
         """(dialect, request in its words); None: a chat completion. Raises BadRequest for what that cannot say."""

@@ -28,10 +28,14 @@ class Account:
         self._started = clock.monotonic()
 
     def attempted(self, deployment: Deployment, *, fallback: bool) -> None:
-        self.deployment = deployment
-        self.prices = deployment.prices and deployment.prices.at(self.entry.started_at)
         self.entry.attempts += 1
         self.entry.fallbacks += fallback
+        self.answered(deployment)
+
+    def answered(self, deployment: Deployment) -> None:
+        """Of the tries so far this one counts: the last, or of two at once the one that answered."""
+        self.deployment = deployment
+        self.prices = deployment.prices and deployment.prices.at(self.entry.started_at)
         self.entry.deployment_id = deployment.id
         self.entry.upstream_model = deployment.model
         self.entry.provider = deployment.provider
@@ -54,10 +58,10 @@ class Account:
         """Bytes of answer text that reached us: what a cut call is charged for at least."""
         self.text_bytes += text_bytes
 
-    def lost(self, usage: Usage) -> None:
+    def lost(self, usage: Usage, deployment: Deployment) -> None:
         """A try that may have been billed though nothing came of it: `usage` is what the provider took in at least."""
-        if self.prices is not None:
-            self.lost_cost = NanoUSD(self.lost_cost + cost_of(usage, self.prices).total)
+        if (prices := deployment.prices and deployment.prices.at(self.entry.started_at)) is not None:
+            self.lost_cost = NanoUSD(self.lost_cost + cost_of(usage, prices).total)
             self.entry.usage_at_least = True
 
     def cost(self) -> CostBreakdown | None:

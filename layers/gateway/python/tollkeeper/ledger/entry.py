@@ -60,6 +60,8 @@ class Entry:
     fallbacks: int = 0
     latency_ms: int = 0
     first_token_ms: int | None = None
+    routing: dict[str, Any] | None = None
+    """Why it went where it went (routing/record.py)."""
     hold_ids: tuple[str, ...] = ()
     """The budget holds this call was paid from (budgets/)."""
     unconfirmed: bool = False

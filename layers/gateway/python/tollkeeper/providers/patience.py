@@ -20,13 +20,23 @@ class Patience:
     whole: float
 
 
-def patience_for(body: Mapping[str, Any], headers: Mapping[str, str], deployment: Deployment, seconds_left: float | None) -> Patience:
-    """`timeout` and `stream_timeout`: the body's, LiteLLM's headers', or the deployment's. Raises BadRequest for one that is no number."""
+def usable(seconds_left: float | None) -> float | None:
+    """Of what the platform leaves, the seconds that may be spent on waiting for providers. None: as many as wanted."""
+    return None if seconds_left is None else max(seconds_left - CLOSING_SECONDS, 0.001)
+
+
+def patience_for(
+    body: Mapping[str, Any], headers: Mapping[str, str], deployment: Deployment, left: float | None, *, at_most: Patience | None = None
+) -> Patience:
+    """`timeout` and `stream_timeout`: the body's, LiteLLM's headers', or the deployment's; `left` are the seconds of the whole call's
+    deadline, `at_most` what a try may take that has an alternative. Raises BadRequest for one that is no number.
+    """
     asked = _seconds("timeout", body.get("timeout", headers.get("x-litellm-timeout")))
     first = _seconds("stream_timeout", body.get("stream_timeout", headers.get("x-litellm-stream-timeout")))
-    left = max(seconds_left - CLOSING_SECONDS, 0.001) if seconds_left is not None else None
-    whole = min(value for value in (asked, deployment.timeout, left) if value is not None)
-    return Patience(min(first or deployment.stream_timeout or whole, whole), whole)
+    most = at_most.whole if at_most is not None and not body.get("stream") else None
+    whole = min(value for value in (asked, deployment.timeout, left, most) if value is not None)
+    soonest = at_most.first_byte if at_most is not None else whole
+    return Patience(min(first or deployment.stream_timeout or whole, whole, soonest), whole)
 
 
 def _seconds(name: str, value: Any) -> float | None:

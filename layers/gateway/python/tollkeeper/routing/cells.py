@@ -23,6 +23,7 @@ from tollkeeper.store.table import Condition, ConditionFailed, Equals, Item, Mis
 log = logging.getLogger("tollkeeper.routing")
 
 FRESH_SECONDS = 1.0
+MARK_SECONDS = 30 * 86_400
 _OWN_WRITE_SECONDS = 2.0
 """An eventually consistent read may still be older than what this process wrote itself."""
 _TRIES = 5
@@ -69,6 +70,20 @@ class Cells:
         prefix, now = routing_use_sk(deployment_id), self._clock.now()
         items = [item for sk, item in view.uses.items() if sk.startswith(prefix) and item.get("ttl", 0) > now]
         return summed(items, prefix + minute_sk(now))
+
+    def mark_of(self, group: str, sk: str) -> Item | None:
+        """What `mark` left, in whichever process."""
+        return self._view(group).uses.get(sk)
+
+    async def mark(self, group: str, sk: str, fields: Mapping[str, Any]) -> None:
+        """Keeps a fact about a group for a month. Without the store it is this process's own."""
+        now = int(self._clock.now())
+        item = {"pk": routing_pk(group), "sk": sk, "marked_at": now, "ttl": now + MARK_SECONDS, **fields}
+        self._view(group).uses[sk] = item
+        try:
+            await self._table.put(item)
+        except StoreUnavailable as error:
+            log.error("routing_mark_store_error %s", error.message)
 
     async def change(self, group: str, deployment_id: str, step: Callable[[Cell], Cell]) -> Cell:
         """Applies `step` to the cell as it is now, whoever changed it; returns the cell after it. `step` may be asked again.

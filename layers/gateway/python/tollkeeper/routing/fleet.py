@@ -6,6 +6,7 @@ of its own, since the answer is ready; `close` waits for it.
 """
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from random import Random
@@ -19,9 +20,13 @@ from tollkeeper.routing.breaker import Cell
 from tollkeeper.routing.cells import FRESH_SECONDS, Cells
 from tollkeeper.routing.faults import Fault, fault_of, is_alive
 from tollkeeper.routing.health import WELL, Passage, Standing
-from tollkeeper.routing.retries import RetryBudget
+from tollkeeper.routing.policy import Canary
+from tollkeeper.routing.retries import HedgeShare, RetryBudget
 from tollkeeper.routing.statistics import Statistics, measured, minute_of, seconds_left
+from tollkeeper.store.items import canary_sk
 from tollkeeper.store.table import AtMost, Condition, Table
+
+log = logging.getLogger("tollkeeper.routing")
 
 LONGEST_LEASE, SHORTEST_LEASE = 60.0, 5.0
 """Seconds a probe may take before another is let through: the deployment's own timeout, within these."""
@@ -45,6 +50,7 @@ class Fleet:
         self._turns: dict[str, int] = {}
         self._successes: dict[str, _Successes] = {}
         self._budget = RetryBudget()
+        self._hedges = HedgeShare()
         self._writing: set[asyncio.Task[None]] = set()
 
     async def refresh(self, deployments: Iterable[Deployment]) -> None:
@@ -60,15 +66,23 @@ class Fleet:
     def statistics(self, deployment: Deployment) -> Statistics:
         return self._cells.statistics(deployment.group, deployment.id)
 
+    def rolled_back(self, deployment: Deployment, canary: Canary) -> bool:
+        mark = self._cells.mark_of(deployment.group, canary_sk(deployment.id))
+        return mark is not None and mark.get("settings") == repr(canary)
+
     def turn(self, group: str) -> int:
         self._turns[group] = self._turns.get(group, self._random.randrange(2**16)) + 1
         return self._turns[group]
 
     def asked(self) -> None:
         self._budget.asked()
+        self._hedges.asked()
 
     def may_repeat(self) -> bool:
         return self._budget.may_repeat()
+
+    def may_hedge(self, share: float) -> bool:
+        return self._hedges.may_hedge(share)
 
     async def enter(self, passage: Passage) -> bool:
         if passage.trial == "probe" and not await self._claim(passage):
@@ -84,7 +98,8 @@ class Fleet:
         return True
 
     async def failed(self, passage: Passage, error: TollkeeperError) -> None:
-        await asyncio.gather(self._end(passage, 0, {}), self._judge(passage, error))
+        counted = {"errors": 1} if self._fault(passage, error) is not None else {}
+        await asyncio.gather(self._end(passage, 0, counted), self._judge(passage, error))
 
     def succeeded(self, passage: Passage) -> None:
         passage.seconds = self._clock.monotonic() - passage.started
@@ -104,8 +119,12 @@ class Fleet:
             await self._stream_ended(passage, error)
         if passage.writing is not None:
             await passage.writing
-        good = passage.seconds is not None and error is None
-        more = measured(passage.seconds or 0.0, streamed=passage.streamed, output_tokens=output_tokens) if good else {}
+        more: dict[str, int] = {}
+        if passage.seconds is not None and error is None:
+            whole = self._clock.monotonic() - passage.started
+            more = measured(passage.seconds, whole, streamed=passage.streamed, output_tokens=output_tokens)
+        elif isinstance(error, UpstreamError):
+            more = {"errors": 1}
         await self._end(passage, passage.tokens if tokens is None else tokens, more)
 
     async def _stream_ended(self, passage: Passage, error: BaseException | None) -> None:
@@ -145,18 +164,34 @@ class Fleet:
         begun = {"ended": 1, "tokens": tokens - passage.tokens} if passage.policy.counts_at_start else {}
         if add := {**begun, **more}:
             await self._cells.count(passage.deployment.group, passage.minute.sk, add=add, ttl=passage.minute.ttl)
+        if "errors" in more:
+            await self._watch_canary(passage)
+
+    async def _watch_canary(self, passage: Passage) -> None:
+        """Rolls it back for the whole fleet, once, when too many of its calls failed."""
+        canary, deployment = passage.policy.canary, passage.deployment
+        if canary is None or canary.deployment != deployment.id or self.rolled_back(deployment, canary):
+            return
+        seen = self.statistics(deployment)
+        if seen.ended + seen.errors >= canary.min_requests and (seen.error_rate or 0.0) > canary.max_error_rate:
+            told = f"{seen.errors} of {seen.ended + seen.errors} calls failed"
+            await self._cells.mark(deployment.group, canary_sk(deployment.id), {"reason": told, "settings": repr(canary)})
+            log.warning("canary_rolled_back group=%s deployment=%s %s", deployment.group, deployment.id, told)
 
     async def _judge(self, passage: Passage, error: TollkeeperError) -> None:
         rules = passage.rules
         if rules is None:
             return
-        fault = fault_of(error, passage.deployment, self._clock.monotonic() - passage.started)
+        fault = self._fault(passage, error)
         if fault is None:
             await self._not_its_fault(passage, error)
         elif passage.trial == "probe":
             await self._change(passage, lambda cell: breaker.relapsed(cell, passage.who, fault, self._now(), rules))
         else:
             await self._went_badly(passage, fault)
+
+    def _fault(self, passage: Passage, error: TollkeeperError) -> Fault | None:
+        return fault_of(error, passage.deployment, self._clock.monotonic() - passage.started)
 
     async def _not_its_fault(self, passage: Passage, error: TollkeeperError) -> None:
         if passage.trial and is_alive(error):
@@ -170,6 +205,13 @@ class Fleet:
         mine = self._successes.pop(passage.deployment.id, _Successes())
         oks = mine.count if now - mine.since < rules.window * 1000 else 0
         await self._change(passage, lambda cell: breaker.failed(cell, fault, now, rules, oks=oks, ok_at=mine.last))
+        if fault.kind == "Authentication" and fault.fault_class == "hard":
+            # The credential was refused: whatever else in the group has the same is benched unasked.
+            others = (
+                self._cells.change(row.group, row.id, lambda cell: breaker.failed(cell, fault, now, rules))
+                for row in passage.same_credential()
+            )
+            await asyncio.gather(*others)
 
     def _went_well(self, passage: Passage) -> None:
         mine, now = self._successes.setdefault(passage.deployment.id, _Successes()), self._now()

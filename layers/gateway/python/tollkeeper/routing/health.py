@@ -4,18 +4,18 @@ The reading side is synchronous: whoever runs a plan refreshes first. A `Passage
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from tollkeeper.config.snapshot import Deployment
 from tollkeeper.errors import TollkeeperError
 from tollkeeper.routing.breaker import Rules
-from tollkeeper.routing.policy import GroupPolicy
+from tollkeeper.routing.policy import Canary, GroupPolicy
 from tollkeeper.routing.statistics import NOTHING, Minute, Statistics
 
-Trial = Literal["", "probe", "bypass"]
-"""Why a deployment that is known to be in trouble is tried: as the one half-open probe, or because nothing else is left."""
+Trial = Literal["", "probe", "bypass", "hedge"]
+"""Why a deployment is tried out of turn: in trouble, as the one half-open probe, or because nothing else is left; or beside a slow one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,8 @@ class Passage:
     """After `enter` refused: seconds until it is worth another try."""
     writing: asyncio.Task[None] | None = None
     ended: bool = False
+    same_credential: Callable[[], Sequence[Deployment]] = tuple
+    """The others of the group that a refusal of this one's credential speaks of."""
 
 
 class Health(Protocol):
@@ -65,6 +67,10 @@ class Health(Protocol):
 
     def standing(self, deployment: Deployment) -> Standing: ...
     def statistics(self, deployment: Deployment) -> Statistics: ...
+    def rolled_back(self, deployment: Deployment, canary: Canary) -> bool:
+        """A canary that failed too often, under these settings."""
+        ...
+
     def turn(self, group: str) -> int: ...
     def asked(self) -> None:
         """A new request: it earns its share of the retry budget."""
@@ -72,6 +78,10 @@ class Health(Protocol):
 
     def may_repeat(self) -> bool:
         """Takes one repetition out of the retry budget."""
+        ...
+
+    def may_hedge(self, share: float) -> bool:
+        """Takes one out of the share of calls that may ask twice."""
         ...
 
     async def enter(self, passage: Passage) -> bool:
@@ -106,6 +116,10 @@ class AlwaysWell:
         del deployment
         return NOTHING
 
+    def rolled_back(self, deployment: Deployment, canary: Canary) -> bool:
+        del deployment, canary
+        return False
+
     def turn(self, group: str) -> int:
         del group
         return 0
@@ -115,6 +129,9 @@ class AlwaysWell:
 
     def may_repeat(self) -> bool:
         return True
+
+    def may_hedge(self, share: float) -> bool:
+        return share > 0
 
     async def enter(self, passage: Passage) -> bool:
         del passage

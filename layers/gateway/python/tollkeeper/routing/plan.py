@@ -5,18 +5,17 @@ is over may be the probe. A failed try goes to the next deployment; when all hav
 again after a back-off, as far as the retry budget allows. Then come the fallback groups, of the kind that fits the last error. Where every
 deployment rests and no fallback is left, one that only had transient faults is tried all the same (`tollkeeper.routing.all_open`): a
 breaker that is wrong must not be an outage. https://docs.litellm.ai/docs/routing
+
+What a request may not be sent to (filters.py) is in none of it: not in a fallback, not in a bypass.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
 from tollkeeper.config.snapshot import Deployment, Snapshot
 from tollkeeper.errors import (
-    BadRequest,
-    ContentPolicyViolation,
-    ContextWindowExceeded,
+    Forbidden,
     NoDeployment,
     TollkeeperError,
     UpstreamAuthFailed,
@@ -24,38 +23,32 @@ from tollkeeper.errors import (
     UpstreamQuotaExceeded,
     UpstreamRateLimited,
 )
+from tollkeeper.routing.asked import NOTHING_ASKED, Asked
+from tollkeeper.routing.chains import Chains, OwnChains
 from tollkeeper.routing.faults import is_missing, kind_of
-from tollkeeper.routing.filters import prompt_tokens, roomy, tagged, tags_of
+from tollkeeper.routing.filters import Sifted, sift
 from tollkeeper.routing.health import ALWAYS_WELL, Health, Passage, Trial
+from tollkeeper.routing.record import Record
 from tollkeeper.routing.resolve import ModelGroup
-from tollkeeper.routing.strategies import Scene, ordered
+from tollkeeper.routing.retries import backoff
+from tollkeeper.routing.strategies import Scene, arranged
 
-MAX_RETRIES = 20
 _OURS_AT_THE_PROVIDER = (UpstreamAuthFailed, UpstreamQuotaExceeded)
-BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try: at which deployment, after how many seconds of waiting, and whether it left the group that was asked for."""
+    """One try: at which deployment, after how many seconds of waiting, and whether it left the group that was asked for.
+
+    `last`: there is nowhere to go from here, so that patience is better than none.
+    """
 
     deployment: Deployment
     delay: float = 0.0
     fallback: bool = False
     trial: Trial = ""
     group: ModelGroup | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What routing has to know of a request. `tokens` asks for a low estimate of its prompt."""
-
-    tags: tuple[str, ...] = ()
-    streamed: bool = False
-    tokens: Callable[[], int] = lambda: 0
-
-
-_NOTHING_ASKED = Asked()
+    last: bool = True
 
 
 @dataclass(slots=True)
@@ -75,7 +68,7 @@ class _Round:
 class Plan:
     """The tries of one request. Call `first`, then `after(error)` until it returns None; `passed_over` for a try that may not begin.
 
-    Raises ContextWindowExceeded or Forbidden where no deployment may take the request at all.
+    Raises Forbidden, BadRequest or ContextWindowExceeded where no deployment may take the request at all.
     """
 
     def __init__(
@@ -85,39 +78,55 @@ class Plan:
         find: Callable[[str], ModelGroup | None],
         random: Random,
         *,
-        fallbacks: Sequence[str] | None = None,
+        chains: OwnChains | None = None,
         num_retries: int | None = None,
-        asked: Asked = _NOTHING_ASKED,
+        asked: Asked = NOTHING_ASKED,
         health: Health = ALWAYS_WELL,
     ) -> None:
-        self._snapshot = snapshot
         self._group = group
         self._find = find
         self._random = random
-        self._own_fallbacks = fallbacks
         self._asked = asked
-        self._retries = snapshot.num_retries if num_retries is None else num_retries
-        self._error: UpstreamError | None = None
+        self._retries = next(count for count in (num_retries, group.policy.num_retries, snapshot.num_retries) if count is not None)
+        self._chains = Chains(snapshot, group.name, chains or OwnChains())
+        self._error: TollkeeperError | None = None
         self._fallback_groups: Iterator[ModelGroup] | None = None
         self._bypassed = False
         self._waits: list[float] = []
         self._now: _Round | None = None
         self._last: Attempt | None = None
+        self._slow: _Round | None = None
         self.health = health
         self.passage: Passage | None = None
         self.tries = 0
         self.fallbacks_used = 0
-        self._fitting = {group.name: self._may_serve(group)}
+        sifted = sift(group.name, group.deployments, group.policy, asked)
+        self._fitting = sifted.rows
+        self.record = Record(group.name, group.policy.strategy, dropped=sifted.dropped)
         self.alternatives = len(group.deployments) > 1 or bool(self._names())
         """There is somewhere else to go, so that a breaker makes sense."""
-        if not self._fitting[group.name]:
-            self._error = _too_long(group)
-            if not self.deployments():
-                raise self._error
+        if sifted.refusal is not None:
+            self._refuse(sifted)
+
+    def _refuse(self, sifted: Sifted) -> None:
+        """As LiteLLM, tags do not lead to a fallback; anything else may."""
+        self._error = sifted.refusal
+        tags = isinstance(sifted.refusal, Forbidden) and sifted.refusal.status == 401
+        if sifted.refusal is not None and (tags or not self.deployments()):
+            raise sifted.refusal
 
     def deployments(self) -> list[Deployment]:
         """Everything this request could reach: what a budget has to be able to pay for."""
         return list({row.id + row.model: row for row in self._reachable()}.values())
+
+    @property
+    def group(self) -> ModelGroup:
+        """The one that was asked for."""
+        return self._group
+
+    @property
+    def streamed(self) -> bool:
+        return self._asked.streamed
 
     def watched(self) -> list[Deployment]:
         """Whose health this plan goes by from the start. After a failure it goes by that of all `deployments()`."""
@@ -126,8 +135,8 @@ class Plan:
     def first(self) -> Attempt:
         """Raises NoDeployment when every deployment rests and nothing is left."""
         self.health.asked()
-        if rows := self._fitting[self._group.name]:
-            self._now = self._round(self._group, rows, fallback=False)
+        if self._fitting:
+            self._now = self._round(self._group, self._fitting, fallback=False)
         return self._chosen(self._within(0) or self._elsewhere() or self._bypass())
 
     def passed_over(self, attempt: Attempt, wait: float) -> Attempt:
@@ -145,13 +154,22 @@ class Plan:
             return None
         self._error = error
         if self._now is not None and self._last is not None and self._ours(error):
-            self._now.spent.add(self._last.deployment.id)
+            self._spend(self._now, self._last.deployment, error)
         attempt = self._within(self._allowed(error)) or self._elsewhere()
         if attempt is None and error.retryable:
             attempt = self._bypass()
-        self._last = attempt
+        self._last = attempt or self._last
         self.tries += attempt is not None
         return attempt
+
+    def beside(self) -> Attempt | None:
+        """Another deployment of the group, to be asked at the same time as the one that is slow to answer. It takes no turn."""
+        now = self._now
+        if now is None or self._last is None:
+            return None
+        rows = [row for row in now.rows if row.id != self._last.deployment.id and row.id not in now.spent]
+        standing = next((row for row in rows if not self.health.standing(row).open), None)
+        return None if standing is None else Attempt(standing, 0.0, now.fallback, "hedge", now.group)
 
     def passage_for(self, attempt: Attempt) -> Passage:
         """What `health` is told of a try."""
@@ -159,7 +177,9 @@ class Plan:
         watched = self.alternatives and not group.policy.disable_cooldowns
         rules = group.policy.rules_for(deployment, peers=len(group.deployments) > 1) if watched else None
         tokens = self._asked.tokens() if group.policy.counts_at_start else 0
-        return Passage(deployment, group.policy, rules, attempt.trial, self._asked.streamed, tokens)
+        passage = Passage(deployment, group.policy, rules, attempt.trial, self._asked.streamed, tokens)
+        passage.same_credential = lambda: [row for row in group.deployments if row is not deployment and _same_credential(row, deployment)]
+        return passage
 
     def _chosen(self, attempt: Attempt | None) -> Attempt:
         self.tries += 1
@@ -170,15 +190,20 @@ class Plan:
             raise self._error
         raise self._nothing_left()
 
-    def _allowed(self, error: UpstreamError | None) -> int:
-        """How many retries the group gets for this error: retry_policy overrides every other rule."""
-        if error is None:
+    def _allowed(self, error: TollkeeperError | None) -> int:
+        """How many more tries the group gets for this error: retry_policy overrides every other rule.
+
+        To go on to a deployment that was not tried yet is no repetition: unless retries are switched off, all of them are.
+        """
+        if not isinstance(error, UpstreamError):
             return 0
         group = self._now.group if self._now else self._group
         policy = group.policy.retries_for(kind_of(error))
         if policy is not None:
             return policy
-        return self._retries if self._try_again(error) else 0
+        if not self._try_again(error) or self._retries == 0:
+            return 0
+        return max(self._retries, len(self._now.rows) - 1 if self._now else 0)
 
     def _try_again(self, error: UpstreamError) -> bool:
         """A refusal of the request itself would be repeated by every deployment of the same model."""
@@ -186,14 +211,28 @@ class Plan:
             return len(self._group.deployments) > 1
         return error.retryable and error.extra.get("retryable", True) is not False
 
-    def _ours(self, error: UpstreamError) -> bool:
+    def _ours(self, error: TollkeeperError) -> bool:
         """What we have at the provider is the trouble (account, model name): that deployment will not do, another may."""
         return isinstance(error, _OURS_AT_THE_PROVIDER) or (self._last is not None and is_missing(error, self._last.deployment))
 
+    def _spend(self, now: _Round, deployment: Deployment, error: UpstreamError) -> None:
+        """A credential that was refused is refused for every deployment that has it."""
+        now.spent.add(deployment.id)
+        if isinstance(error, UpstreamAuthFailed) and error.upstream_status == 401:
+            now.spent |= {row.id for row in now.rows if _same_credential(row, deployment)}
+
     def _round(self, group: ModelGroup, rows: Sequence[Deployment], *, fallback: bool) -> _Round:
-        turn = self.health.turn(group.name) if group.policy.strategy.startswith("round") else 0
-        scene = Scene(self._random, self.health.statistics, turn, self._asked.streamed, group.policy.args)
-        return _Round(group, ordered(rows, group.policy.strategy, scene), fallback)
+        """Those that are slow come last; where all are, they wait for the fallbacks (`latency.slow`)."""
+        turn = self.health.turn(group.name) if group.policy.strategy == "round-robin" else 0
+        scene = Scene(self._random, self.health.statistics, turn, self._asked.streamed, group.policy.args, self._asked.needs)
+        order = arranged(rows, group.policy, scene, rolled_back=self.health.rolled_back)
+        slow = [row for row in order if scene.slow(row, group.policy)]
+        if len(slow) == len(order) and not fallback and self._names():
+            self._slow, order = _Round(group, order, fallback), []
+        elif slow:
+            order = [*(row for row in order if row not in slow), *slow]
+        self.record.ordered(group.name, order, slow)
+        return _Round(group, order, fallback)
 
     def _within(self, retries: int) -> Attempt | None:
         """The next try in the group at hand, if it may have `retries`."""
@@ -207,13 +246,19 @@ class Plan:
             standing = self.health.standing(row)
             now.place += 1
             if row.id in now.spent or (self.alternatives and standing.resting):
+                if standing.resting:
+                    self.record.dropped.setdefault(row.id, f"it rests for {standing.wait:.1f} s more ({standing.reason})")
                 continue
             if lap and not self._may_repeat(now):
                 return None
             now.used += 1
             trial: Trial = "probe" if standing.due and self.alternatives else ""
-            return Attempt(row, self._backoff(now, lap), now.fallback, trial, now.group)
+            return Attempt(row, self._backoff(now, lap), now.fallback, trial, now.group, last=not self._goes_on(now))
         return None
+
+    def _goes_on(self, now: _Round) -> bool:
+        """Whether a deployment that was not tried yet comes after this one."""
+        return (now.place < len(now.rows) and self._retries > 0) or bool(self._names() and not now.fallback)
 
     def _may_repeat(self, now: _Round) -> bool:
         # Where it was told to wait and there is a fallback, the fallback is quicker.
@@ -227,15 +272,19 @@ class Plan:
         if lap == now.lap:
             return 0.0
         now.lap = lap
-        return max(BACKOFF_SECONDS[min(lap, len(BACKOFF_SECONDS)) - 1] * self._random.uniform(0.5, 1.0), now.group.policy.retry_after)
+        return max(backoff(lap, self._random), now.group.policy.retry_after)
 
     def _elsewhere(self) -> Attempt | None:
-        """The first try in the next fallback group that has one."""
+        """The first try in the next fallback group that has one; at last, those of the group's own that were held back as slow."""
         while (group := self._next_fallback()) is not None:
-            if rows := self._may_serve(group, strict=False):
+            if rows := self._may_serve(group):
                 self._now = self._round(group, rows, fallback=True)
                 if (attempt := self._within(0)) is not None:
+                    self.fallbacks_used += 1
                     return attempt
+        if self._slow is not None:
+            self._now, self._slow = self._slow, None
+            return self._within(0)
         return None
 
     def _bypass(self) -> Attempt | None:
@@ -244,7 +293,7 @@ class Plan:
             return None
         self._bypassed = True
         for group in (self._group, *self._fallbacks()):
-            rows = [row for row in self._may_serve(group, strict=False) if self._rests_for_now(row)]
+            rows = [row for row in self._may_serve(group) if self._rests_for_now(row)]
             if rows:
                 fallback = group is not self._group
                 return Attempt(self._random.choice(rows), 0.0, fallback, "bypass", group) if self.health.may_repeat() else None
@@ -256,7 +305,7 @@ class Plan:
 
     def _nothing_left(self) -> NoDeployment:
         """In LiteLLM's words, which its clients look for."""
-        standings = [(row, self.health.standing(row)) for row in self._fitting[self._group.name]]
+        standings = [(row, self.health.standing(row)) for row in self._fitting]
         cooling = [(row.id, standing.wait) for row, standing in standings if standing.open]
         wait = max(min((*(seconds for _, seconds in cooling), *self._waits), default=0.0), 1.0)
         return NoDeployment(
@@ -266,75 +315,35 @@ class Plan:
             retry_after=wait,
         )
 
-    def _may_serve(self, group: ModelGroup, *, strict: bool = True) -> list[Deployment]:
-        """`strict`: raises Forbidden where tags leave nothing; a fallback group is passed over instead."""
-        rows: list[Deployment] = list(group.deployments)
-        if group.policy.tag_filtering:
-            try:
-                rows = tagged(rows, self._asked.tags, match_any=group.policy.tag_match_any)
-            except TollkeeperError:
-                if strict:
-                    raise
-                return []
-        return roomy(rows, self._asked.tokens()) if group.policy.context_checks else rows
+    def _may_serve(self, group: ModelGroup) -> list[Deployment]:
+        if group is self._group:
+            return self._fitting
+        sifted = sift(group.name, group.deployments, group.policy, self._asked)
+        self.record.dropped |= {name: why for name, why in sifted.dropped.items() if name not in self.record.dropped}
+        return sifted.rows
 
     def _reachable(self) -> Iterable[Deployment]:
-        names = {
-            *(self._own_fallbacks or ()),
-            *self._listed(None),
-            *self._listed(ContextWindowExceeded("")),
-            *self._listed(ContentPolicyViolation("")),
-        }
-        yield from self._fitting[self._group.name]
-        for name in names:
+        yield from self._fitting
+        for name in self._chains.everything():
             if (group := self._find(name)) is not None:
-                yield from self._may_serve(group, strict=False)
+                yield from self._may_serve(group)
 
     def _next_fallback(self) -> ModelGroup | None:
         if self._fallback_groups is None:
             self._fallback_groups = iter(self._fallbacks())
-        group = next(self._fallback_groups, None)
-        self.fallbacks_used += group is not None
-        return group
+        return next(self._fallback_groups, None)
 
     def _fallbacks(self) -> list[ModelGroup]:
         groups = [group for name in self._names(self._error) if (group := self._find(name)) is not None]
         return groups[: self._group.policy.max_fallbacks]
 
-    def _names(self, error: UpstreamError | None = None) -> list[str]:
+    def _names(self, error: TollkeeperError | None = None) -> list[str]:
         """Of the fallbacks that apply."""
-        names = self._own_fallbacks if self._own_fallbacks is not None else self._listed(error)
-        return [name for name in names if name != self._group.name]
-
-    def _listed(self, error: UpstreamError | None) -> Sequence[str]:
-        """The configured chain for this kind of failure; a request that was refused as such has one only if a list is for that."""
-        snapshot, name = self._snapshot, self._group.name
-        if isinstance(error, ContextWindowExceeded) and (chain := _chain(snapshot.context_window_fallbacks, name)):
-            return chain
-        if isinstance(error, ContentPolicyViolation) and (chain := _chain(snapshot.content_policy_fallbacks, name)):
-            return chain
-        refused = error is not None and not self._try_again(error) and not self._ours(error)
-        if refused and not isinstance(error, ContextWindowExceeded):
-            return ()
-        return _chain(snapshot.fallbacks, name) or snapshot.default_fallbacks
+        refused = isinstance(error, UpstreamError) and not self._try_again(error) and not self._ours(error)
+        return self._chains.listed(error, refused=refused)
 
 
-def wishes(body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
-    """What the request itself asks of routing, in LiteLLM's words, as arguments of `Plan`. Raises BadRequest naming the field."""
-    fallbacks = [] if body.get("disable_fallbacks") else body.get("fallbacks")
-    if fallbacks is not None and not (isinstance(fallbacks, list) and all(isinstance(name, str) for name in fallbacks)):
-        raise BadRequest("'fallbacks' must be an array of model names.", param="fallbacks")
-    retries = body.get("num_retries", headers.get("x-litellm-num-retries"))
-    if retries is not None and not (str(retries).isdecimal() and int(retries) <= MAX_RETRIES):
-        raise BadRequest(f"'num_retries' must be a whole number from 0 to {MAX_RETRIES}.", param="num_retries")
-    asked = Asked(tags_of(body, headers), bool(body.get("stream")), lambda: prompt_tokens(body))
-    return {"fallbacks": fallbacks, "num_retries": None if retries is None else int(retries), "asked": asked}
-
-
-def _too_long(group: ModelGroup) -> ContextWindowExceeded:
-    message = f"The prompt is longer than the context window of every deployment of {group.name}."
-    return ContextWindowExceeded(message, code="context_length_exceeded")
-
-
-def _chain(chains: dict[str, tuple[str, ...]], name: str) -> tuple[str, ...]:
-    return chains.get(name) or chains.get("*", ())
+def _same_credential(one: Deployment, other: Deployment) -> bool:
+    if one.api_key is None and not one.auth.params:
+        return False
+    return (one.provider, one.base_url, one.api_key, one.auth) == (other.provider, other.base_url, other.api_key, other.auth)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from tollkeeper.catalog.profiles import quirks_for
-from tollkeeper.config.snapshot import Deployment, Snapshot
+from tollkeeper.config.snapshot import AutoRouter, Deployment, Snapshot
 from tollkeeper.routing.policy import DEFAULT, GroupPolicy, Policies
+from tollkeeper.routing.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +35,31 @@ class Groups:
         self._exact = {name: ModelGroup(name, tuple(rows), policies.of(name)) for name, rows in by_name.items() if "*" not in name}
         wildcards = ((name, tuple(rows)) for name, rows in by_name.items() if "*" in name)
         self._wildcards = sorted(wildcards, key=lambda row: len(row[0]), reverse=True)
-        self._by_id = {row.id: ModelGroup(row.group, (row,), policies.of(row.group)) for row in snapshot.deployments}
+        # A mixture repeats the ids of its members, which come first.
+        self._by_id = {row.id: ModelGroup(row.group, (row,), policies.of(row.group)) for row in reversed(snapshot.deployments)}
+        self.rules = Rules.of(snapshot)
 
     def listed(self) -> dict[str, frozenset[str]]:
         """Every name a client can be shown, with its access groups. Patterns are left out: they are not callable as they stand."""
         aliases = (alias for alias in self.snapshot.aliases if alias not in self._exact and alias not in self.snapshot.hidden_aliases)
         names = [*self._exact, *aliases]
-        return {name: group.access_groups for name in names if (group := self.find(name)) is not None}
+        found = {name: group.access_groups for name in names if (group := self.find(name)) is not None}
+        return {**found, **dict.fromkeys(self.snapshot.auto_routers, frozenset[str]())}
+
+    def auto_router(self, model: str, own_aliases: Mapping[str, str] | None = None) -> AutoRouter | None:
+        """The name stands for a choice among others."""
+        name = (own_aliases or {}).get(model, model)
+        return self.snapshot.auto_routers.get(self.snapshot.aliases.get(name, name))
 
     def find(self, model: str, own_aliases: Mapping[str, str] | None = None) -> ModelGroup | None:
-        """`own_aliases` are the key's. A deployment's id also works, as in LiteLLM. None: there is no such model."""
+        """`own_aliases` are the key's. A deployment's id also works, as in LiteLLM; an auto-router stands for its default.
+
+        None: there is no such model.
+        """
         name = (own_aliases or {}).get(model, model)
         name = self.snapshot.aliases.get(name, name)
+        if (router := self.snapshot.auto_routers.get(name)) is not None and router.default != name:
+            return self.find(router.default)
         return self._exact.get(name) or self._match(name) or self._by_id.get(name)
 
     def _match(self, name: str) -> ModelGroup | None:

@@ -1,14 +1,18 @@
 """What a deployment has lately done for the whole fleet, minute by minute, in the counters table.
 
     pk routing#<group>   sk use#<deployment>#<minute>   ttl the minute's end + 2 minutes
-    requests  begun      ended      tokens  estimated at the start, corrected at the end
+    requests  begun      ended      errors     tokens  estimated at the start, corrected at the end
     first_ms, first_n    times to the first content of streams        token_us, token_n    times per output token of buffered answers
+    f<k>, w<k>           how many times to the first content, and to a whole buffered answer, fell into bucket k
+    out_tokens, out_ms   output tokens and the time they took
 
+Buckets are 1.6 times as wide as the one before, so a quantile is right to a quarter or so, whatever the scale.
 A call ends in the minute it began in, so `requests - ended` is what is in flight, and what a crash leaves behind is gone with the minute.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import log
 from typing import Any
 
 from tollkeeper.store.items import minute_sk, routing_use_sk
@@ -16,22 +20,51 @@ from tollkeeper.store.table import Item
 
 KEPT_SECONDS = 120
 MINUTE = 60
+SMALLEST_MS, GROWTH, BUCKETS = 10.0, 1.6, 26
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """`in_flight` over the kept minutes; `requests` and `tokens` of the current one; sums of seconds with their counts."""
+    """`in_flight`, `ended` and `errors` over the kept minutes; `requests` and `tokens` of the current one; sums of seconds with counts."""
 
     in_flight: int = 0
     requests: int = 0
     tokens: int = 0
+    ended: int = 0
+    errors: int = 0
     first: tuple[float, int] = (0.0, 0)
     per_token: tuple[float, int] = (0.0, 0)
+    output: tuple[int, float] = (0, 0.0)
+    firsts: Mapping[int, int] = field(default_factory=dict)
+    wholes: Mapping[int, int] = field(default_factory=dict)
 
     def latency(self, *, streamed: bool) -> float | None:
         """Seconds to a stream's first content, or per token of a buffered answer. None: nothing measured."""
         total, count = self.first if streamed else self.per_token
         return total / count if count else None
+
+    def quantile(self, share: float, *, streamed: bool, samples: int = 1) -> float | None:
+        """Seconds within which this share of the first contents, or of the buffered answers, came. None: fewer than `samples` did."""
+        counts = self.firsts if streamed else self.wholes
+        total = sum(counts.values())
+        if total < samples:
+            return None
+        passed = 0
+        for bucket in sorted(counts):
+            passed += counts[bucket]
+            if passed >= share * total:
+                return SMALLEST_MS * GROWTH**bucket / 1000
+        return None
+
+    @property
+    def error_rate(self) -> float | None:
+        done = self.ended + self.errors
+        return self.errors / done if done else None
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        tokens, seconds = self.output
+        return tokens / seconds if seconds else None
 
 
 NOTHING = Statistics()
@@ -55,25 +88,46 @@ def seconds_left(now: float) -> float:
     return MINUTE - now % MINUTE
 
 
+def bucket_of(seconds: float) -> int:
+    """The bucket whose upper bound is the first above it."""
+    return min(max(round(log(max(seconds * 1000, SMALLEST_MS) / SMALLEST_MS, GROWTH) + 0.5), 0), BUCKETS - 1)
+
+
 def summed(items: Iterable[Item], current: str) -> Statistics:
     """One deployment's minutes; `current` is the sort key of the running one."""
-    in_flight, first, per_token, requests, tokens = 0, (0.0, 0), (0.0, 0), 0, 0
-    for item in items:
-        in_flight += max(_number(item, "requests") - _number(item, "ended"), 0)
-        first = (first[0] + _number(item, "first_ms") / 1e3, first[1] + _number(item, "first_n"))
-        per_token = (per_token[0] + _number(item, "token_us") / 1e6, per_token[1] + _number(item, "token_n"))
-        if item.get("sk") == current:
-            requests, tokens = _number(item, "requests"), _number(item, "tokens")
-    return Statistics(in_flight, requests, tokens, first, per_token)
+    rows = list(items)
+    now = next((row for row in rows if row.get("sk") == current), {})
+
+    def total(name: str) -> int:
+        return sum(_number(row, name) for row in rows)
+
+    def buckets(letter: str) -> dict[int, int]:
+        return {number: count for number in range(BUCKETS) if (count := total(f"{letter}{number}"))}
+
+    return Statistics(
+        in_flight=sum(max(_number(row, "requests") - _number(row, "ended"), 0) for row in rows),
+        requests=_number(now, "requests"),
+        tokens=_number(now, "tokens"),
+        ended=total("answered"),
+        errors=total("errors"),
+        first=(total("first_ms") / 1e3, total("first_n")),
+        per_token=(total("token_us") / 1e6, total("token_n")),
+        output=(total("out_tokens"), total("out_ms") / 1e3),
+        firsts=buckets("f"),
+        wholes=buckets("w"),
+    )
 
 
-def measured(seconds: float, *, streamed: bool, output_tokens: int) -> dict[str, int]:
-    """What one good call adds: `seconds` to a stream's first content, or for `output_tokens` of a buffered answer."""
+def measured(seconds: float, whole: float, *, streamed: bool, output_tokens: int) -> dict[str, int]:
+    """What one good call adds: `seconds` to a stream's first content or a whole buffered answer; `whole` to the end of either."""
+    taken = max(whole - seconds if streamed else seconds, 0.0)
+    produced = {"out_tokens": output_tokens, "out_ms": round(taken * 1e3)} if output_tokens > 0 and taken > 0 else {}
     if streamed:
-        return {"first_ms": round(seconds * 1e3), "first_n": 1}
-    return {"token_us": round(seconds * 1e6 / output_tokens), "token_n": 1} if output_tokens > 0 else {}
+        return {"answered": 1, "first_ms": round(seconds * 1e3), "first_n": 1, f"f{bucket_of(seconds)}": 1, **produced}
+    per_token = {"token_us": round(seconds * 1e6 / output_tokens), "token_n": 1} if output_tokens > 0 else {}
+    return {"answered": 1, f"w{bucket_of(seconds)}": 1, **per_token, **produced}
 
 
-def _number(item: Item, name: str) -> int:
+def _number(item: Mapping[str, Any], name: str) -> int:
     value: Any = item.get(name)
     return int(value) if isinstance(value, int | float) else 0

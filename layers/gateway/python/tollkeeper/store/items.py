@@ -39,6 +39,7 @@ counters
   upload         upload#<id>          upload        its parts: part#<part id>
   breaker        routing#<group>      breaker#<deployment>      (routing/cells.py)
   its statistics routing#<group>      use#<deployment>#minute#<minute since epoch>   (routing/statistics.py)
+  rolled back    routing#<group>      canary#<deployment>       (routing/fleet.py)
 """
 
 from hashlib import sha256
@@ -223,7 +224,7 @@ def hold_register_sk(hour: int, scope: str, window: str) -> str:
     return f"{hour:07d}#{scope}#{window}"
 
 
-BREAKER_PREFIX, USE_PREFIX = "breaker#", "use#"
+BREAKER_PREFIX, USE_PREFIX, CANARY_PREFIX = "breaker#", "use#", "canary#"
 
 
 FILE_SK, BATCH_SK, UPLOAD_SK = "file", "batch", "upload"
@@ -266,6 +267,11 @@ def routing_pk(group: str) -> str:
 
 def breaker_sk(deployment_id: str) -> str:
     return BREAKER_PREFIX + _id(deployment_id)
+
+
+def canary_sk(deployment_id: str) -> str:
+    """There once a canary was rolled back."""
+    return CANARY_PREFIX + _id(deployment_id)
 
 
 def routing_use_sk(deployment_id: str, minute: str = "") -> str:

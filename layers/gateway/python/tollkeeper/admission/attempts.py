@@ -1,0 +1,78 @@
+"""One try of an admitted call at one deployment: room in the budgets, the request in its words, the provider's answer, what it cost."""
+
+import asyncio
+from dataclasses import dataclass
+
+from tollkeeper.admission.doorkeeper import Doorkeeper
+from tollkeeper.admission.visit import Visit
+from tollkeeper.clock import Clock
+from tollkeeper.dialects.base import Json
+from tollkeeper.dialects.usage import Usage, usage_from_hub
+from tollkeeper.errors import UpstreamTimeout
+from tollkeeper.ledger.metered import Opened, open_stream
+from tollkeeper.providers.client import ProviderClient, may_have_been_billed
+from tollkeeper.providers.patience import Patience, patience_for
+from tollkeeper.routing.plan import Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a successful try brought: a body or a stream, in the endpoint's own words if `native`, else the hub's. `usage` as in the hub."""
+
+    native: bool
+    body: Json | None = None
+    opened: Opened | None = None
+    usage: Json | None = None
+
+
+class Attempts:
+    """One per process."""
+
+    def __init__(self, doorkeeper: Doorkeeper, client: ProviderClient, clock: Clock) -> None:
+        self._doorkeeper, self._client, self._clock = doorkeeper, client, clock
+
+    async def try_one(self, visit: Visit, step: Attempt) -> Result:
+        """Raises TollkeeperError; what a failed try may have cost is then on the account."""
+        call, deployment, account = visit.call, step.deployment, visit.account
+        async with visit.door:
+            limited = await self._doorkeeper.enter(
+                visit.ticket, call.raw, deployment, account.lost_cost, beside=1 if step.trial == "hedge" else 0
+            )
+        dialect, body = visit.wording(deployment, limited)
+        account.attempted(deployment, fallback=step.fallback)
+        alias = call.body["model"]
+        patience = patience_for(call.body, call.headers, deployment, visit.left(self._clock), at_most=_impatience(step))
+        try:
+            async with asyncio.timeout(patience.first_byte if call.streamed else patience.whole):
+                if call.streamed:
+                    opened = await open_stream(await self._client.stream(deployment, alias, body, patience, dialect))
+                    result = Result(dialect is not None, opened=opened)
+                else:
+                    done = await self._client.complete(deployment, alias, body, patience, dialect)
+                    usage = dialect.usage(done.body) if dialect is not None else done.body.get("usage")
+                    result = Result(dialect is not None, done.body, usage=usage)
+        except BaseException as error:
+            if may_have_been_billed(error):
+                account.lost(Usage(input=visit.input_estimate(deployment)), deployment)
+            if isinstance(error, TimeoutError):
+                raise UpstreamTimeout(f"Timeout: {deployment.provider} did not answer in time.") from None
+            raise
+        account.answered(deployment)
+        return result
+
+    async def put_away(self, visit: Visit, step: Attempt, result: Result) -> None:
+        """An answer nobody needs: it has been billed all the same."""
+        stated = result.usage
+        if result.opened is not None:
+            stated = result.opened.stream.stated_usage
+            await result.opened.stream.aclose()
+        estimate = Usage(input=visit.input_estimate(step.deployment))
+        visit.account.lost(usage_from_hub(stated) if stated else estimate, step.deployment)
+
+
+def _impatience(step: Attempt) -> Patience | None:
+    """What the group's `latency` allows a try that has an alternative."""
+    limits = step.group.policy.latency if step.group is not None else None
+    if limits is None or step.last or (limits.first_token is None and limits.whole is None):
+        return None
+    return Patience(limits.first_token or float("inf"), limits.whole or float("inf"))
