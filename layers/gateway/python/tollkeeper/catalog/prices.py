@@ -95,11 +95,16 @@ def version() -> str:
 
 def facts_of(provider: str, model: str, at: date, *, base_model: str | None = None) -> ModelFacts:
     """`base_model` wins: `azure/gpt-4o`, or the bare name for a deployment whose own name says nothing. UNKNOWN if nobody knows it."""
-    if base_model:
-        prefix, _, rest = base_model.partition("/")
-        provider, model = (prefix, rest) if rest and prefix in SOURCES else (provider, base_model)
-    source, name = _source(provider, model)
+    source, name = _source(*named(provider, model, base_model))
     return _facts(source, name, at) if source else UNKNOWN
+
+
+def named(provider: str, model: str, base_model: str | None) -> tuple[str, str]:
+    """(provider, model) by whose price list a deployment is billed."""
+    if not base_model:
+        return provider, model
+    prefix, _, rest = base_model.partition("/")
+    return (prefix, rest) if rest and prefix in SOURCES else (provider, base_model)
 
 
 @lru_cache(maxsize=256)

@@ -21,12 +21,15 @@ from tollkeeper.config.deployments import Defaults, Workshop, compile_entry
 from tollkeeper.config.findings import Findings, Path, in_order
 from tollkeeper.config.keys import KeyCheck
 from tollkeeper.config.load import Document, load_file, load_text
+from tollkeeper.config.pinned import PriceFile
+from tollkeeper.config.pinned import read as read_prices
 from tollkeeper.config.references import Env, References
 from tollkeeper.config.routes import FALLBACKS, Names, compile_routes
 from tollkeeper.config.routing import check_routing, mixed
 from tollkeeper.config.routing_schema import RoutingSettings
 from tollkeeper.config.schema import Credential, GeneralSettings, LiteLLMSettings, RouterSettings, Section, TollkeeperSettings, check
 from tollkeeper.config.snapshot import Deployment, Snapshot, dump
+from tollkeeper.errors import ConfigError
 
 MEGABYTE = 2**20
 DEFAULT_RETRIES = 2
@@ -50,15 +53,15 @@ def compile_config(text: str, *, env: Env, name: str = "gateway.yaml", at: date 
 
     Raises ConfigError with every finding: path, file, line, what is wrong and what to write.
     """
-    return _compile(load_text(text, name), env, at)
+    return _compile(load_text(text, name), env, at, FilePath())
 
 
 def compile_file(path: FilePath, *, env: Env, at: date | None = None) -> Snapshot:
     """As `compile_config`, from a file, with its `include`s."""
-    return _compile(load_file(path), env, at)
+    return _compile(load_file(path), env, at, path.parent)
 
 
-def _compile(document: Document, env: Env, at: date | None) -> Snapshot:
+def _compile(document: Document, env: Env, at: date | None, folder: FilePath) -> Snapshot:
     findings, keys = document.findings, KeyCheck(document.findings)
     written = keys.document(document.data)
     references = References(env, _mapping(written, "environment_variables", findings), findings)
@@ -70,6 +73,7 @@ def _compile(document: Document, env: Env, at: date | None) -> Snapshot:
         at=at or datetime.fromtimestamp(clocks.system.now(), UTC).date(),
         credentials=_credentials(_list(data, "credential_list", findings), findings),
         defaults=settings.defaults(),
+        pinned=_pinned(settings.own.prices, folder, findings),
         adjustments=Adjustments(settings.litellm.cost_discount_config or {}, settings.litellm.cost_margin_config or {}),
         unsupported=keys.unsupported,
         providers=providers_of(_mapping(data, "tollkeeper", Findings()).get("providers"), ("tollkeeper", "providers"), findings),
@@ -88,6 +92,14 @@ def _compile(document: Document, env: Env, at: date | None) -> Snapshot:
     findings.raise_if_any(document.name)
     version = hashlib.sha256(dump(snapshot)).hexdigest()[:16]
     return replace(snapshot, version=version, unsupported=tuple(keys.unsupported), warnings=in_order(findings.warnings))
+
+
+def _pinned(name: str | None, folder: FilePath, findings: Findings) -> PriceFile | None:
+    try:
+        return read_prices(folder / name) if name else None
+    except ConfigError as error:
+        findings.error(("tollkeeper", "prices"), error.message, "")
+        return None
 
 
 @dataclass(frozen=True, slots=True)

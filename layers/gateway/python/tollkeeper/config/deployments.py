@@ -18,6 +18,7 @@ from tollkeeper.config.auth import AuthReader
 from tollkeeper.config.findings import Findings, Path, did_you_mean
 from tollkeeper.config.labels import abilities, labels_of, windows_of
 from tollkeeper.config.litellm_keys import SECRET_KEYS, is_billed
+from tollkeeper.config.pinned import PriceFile
 from tollkeeper.config.pricing import priced
 from tollkeeper.config.references import References
 from tollkeeper.config.schema import MODES, Entry, Info, Params, check
@@ -48,6 +49,7 @@ class Workshop:
     credentials: Mapping[str, Mapping[str, Any]]
     defaults: Defaults
     unsupported: list[str]
+    pinned: PriceFile | None = None
     adjustments: Adjustments = field(default_factory=lambda: Adjustments({}, {}))
     providers: Mapping[str, Provider] = field(default_factory=lambda: PROVIDERS)
     """The catalog and the rows of `tollkeeper.providers`."""
@@ -247,7 +249,16 @@ class _Builder:
         if "*" in target.model:
             return price_data.UNKNOWN
         base_model = self._info.base_model or self._params.base_model
-        return price_data.facts_of(target.provider.name, target.model, self._shop.at, base_model=base_model)
+        facts = price_data.facts_of(target.provider.name, target.model, self._shop.at, base_model=base_model)
+        return facts if self._shop.pinned is None else self._as_pinned(facts, target, base_model, self._shop.pinned)
+
+    def _as_pinned(self, facts: price_data.ModelFacts, target: Target, base_model: str | None, pinned: PriceFile) -> price_data.ModelFacts:
+        provider, model = price_data.named(target.provider.name, target.model, base_model)
+        prices = pinned.get(provider, model)
+        if prices is None and facts.prices is not None:
+            here = (*self._path, "litellm_params", "model")
+            self._findings.warn(here, "is not in the price file and has the price of the day", "run `tollkeeper prices update`")
+        return replace(facts, prices=prices or facts.prices)
 
     def _prices(self, target: Target, known: Prices | None) -> Prices | None:
         sections = (("model_info", self._info.model_extra), ("litellm_params", self._params.model_extra))

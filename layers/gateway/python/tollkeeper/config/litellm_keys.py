@@ -116,7 +116,7 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
         master_key litellm_key_header_name max_request_size_mb apply_user_budget_to_team_keys fail_closed_rate_limit_enforcement
         user_header_name global_max_parallel_requests enable_jwt_auth litellm_jwtauth
     """),
-    "tollkeeper": _words("budgets providers routing iam_callers"),
+    "tollkeeper": _words("budgets providers routing iam_callers prices"),
     "litellm_jwtauth": _words("""
         issuer audience jwks_url jwks_uri public_key_url issuers user_id_jwt_field user_email_jwt_field user_allowed_email_domain
         user_id_upsert user_roles_jwt_field user_allowed_roles roles_jwt_field role_mappings jwt_litellm_role_map team_id_jwt_field

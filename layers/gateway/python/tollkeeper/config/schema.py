@@ -250,6 +250,8 @@ class BudgetSettings(BaseModel):
 
 
 class TollkeeperSettings(Section):
+    prices: Text | None = None
+    """A price file (config/pinned.py), relative to this one."""
     budgets: BudgetSettings | None = None
     routing: RoutingSettings | None = None
     iam_callers: list[IamCaller] | None = None

@@ -278,16 +278,17 @@ def _deployment(row: dict[str, Any]) -> Deployment:
             "api_key": _secret(row.get("api_key")),
             "auth": _auth(row.get("auth") or {}),
             "access_windows": tuple(AccessWindow(**{**found, "days": tuple(found["days"])}) for found in row.get("access_windows") or ()),
-            "prices": _prices(row["prices"]) if row.get("prices") else None,
-            "wildcard_prices": PriceBook(tuple(PricePattern(entry["pattern"], _prices(entry["prices"])) for entry in book["patterns"])),
+            "prices": prices_of(row["prices"]) if row.get("prices") else None,
+            "wildcard_prices": PriceBook(tuple(PricePattern(entry["pattern"], prices_of(entry["prices"])) for entry in book["patterns"])),
             **{name: tuple(row.get(name, ())) for name in tuples},
         }
     )
 
 
-def _prices(row: dict[str, Any]) -> Prices:
+def prices_of(row: dict[str, Any]) -> Prices:
+    """The inverse of `asdict`. Raises KeyError, TypeError or AttributeError on anything else."""
     rates = {unit: _rate(rate) for unit, rate in row["rates"].items()}
-    later = tuple(PriceChange(change["starts"], _prices(change["prices"])) for change in row.get("later", ()))
+    later = tuple(PriceChange(change["starts"], prices_of(change["prices"])) for change in row.get("later", ()))
     return Prices(**{**row, "rates": rates, "later": later})
 
 
