@@ -9,6 +9,7 @@ CONFIG = "gateway.json"
 _BY_ENVIRONMENT = "an environment sets it under `variables` if it must"
 LEFT_TO_DEFAULT: Mapping[str, str] = MappingProxyType({
     "state": "the embedded store's folder; there is none here",
+    "salt": "credentials given at run time are in Secrets Manager here",
     "aws_region": "Lambda sets AWS_REGION",
     "aws_endpoint": "only where an emulator stands for AWS",
     "onprem_pools": "only where an environment has pools",

@@ -49,3 +49,35 @@ def test_a_regenerated_key_goes_on_and_the_old_text_stops(gateway: GatewayProces
         client.chat.completions.create(model="fast", messages=[{"role": "user", "content": "x"}])
     with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=old, max_retries=0) as client, pytest.raises(openai.AuthenticationError):
         client.chat.completions.create(model="fast", messages=[{"role": "user", "content": "x"}])
+
+
+def test_credentials_given_at_run_time_are_used_changed_and_never_shown(gateway: GatewayProcess, upstream: Upstream) -> None:
+    values = {"api_key": "sk-given-first", "api_base": f"{upstream.url}/v1"}
+    body = {"credential_name": "shared", "credential_info": {}, "credential_values": values}
+    assert gateway.admin("POST", "/credentials", body).status_code == 200
+    params = {"model": "openai/gpt-4o", "litellm_credential_name": "shared"}
+    made = gateway.admin("POST", "/model/new", {"model_name": "lent", "litellm_params": params, "model_info": {"id": "lent-1"}})
+    assert made.status_code == 200, made.text
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.new_key(), max_retries=0) as client:
+        for secret in ("sk-given-first", "sk-given-later"):
+            patch = {"credential_values": {"api_key": secret}}
+            assert gateway.admin("PATCH", "/credentials/shared", patch).status_code == 200
+            time.sleep(0.3)
+            client.chat.completions.create(model="lent", messages=[{"role": "user", "content": "x"}])
+            assert upstream.received[-1].headers["authorization"] == f"Bearer {secret}"
+    shown = gateway.admin("GET", "/credentials").text + gateway.admin("GET", "/model/info").text + gateway.admin("GET", "/audit").text
+    stored = b"".join(path.read_bytes() for path in gateway.state.rglob("*") if path.is_file())
+    assert b"sk-given" not in stored + shown.encode() + gateway.log().encode()
+
+
+def test_a_fallback_set_at_run_time_is_taken(gateway: GatewayProcess, upstream: Upstream) -> None:
+    params = {"model": "openai/gpt-4o", "api_base": "http://127.0.0.1:9/v1", "api_key": "sk-x", "max_retries": 0}
+    gateway.admin("POST", "/model/new", {"model_name": "broken", "litellm_params": params, "model_info": {"id": "broken-1"}})
+    assert gateway.admin("POST", "/fallback", {"model": "broken", "fallback_models": ["fast"]}).status_code == 200
+    time.sleep(0.3)
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.new_key(), max_retries=0) as client:
+        assert client.chat.completions.create(model="broken", messages=[{"role": "user", "content": "x"}]).choices
+        gateway.admin("DELETE", "/fallback/broken")
+        time.sleep(0.3)
+        with pytest.raises(openai.APIError):
+            client.chat.completions.create(model="broken", messages=[{"role": "user", "content": "x"}])

@@ -46,6 +46,20 @@ class HandClock:
         return time_ordered_id(self._now, self._ids.to_bytes(10, "big"))
 
 
+class Vault:
+    """A secret manager that shows what it holds."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    async def keep(self, name: str, text: str) -> str:
+        self.kept[f"kept/{name}"] = text
+        return f"kept/{name}"
+
+    async def drop(self, secret_id: str) -> None:
+        del self.kept[secret_id]
+
+
 class Contract:
     """Holds every answer against the OpenAPI document that the API serves of itself."""
 

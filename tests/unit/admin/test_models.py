@@ -1,5 +1,5 @@
 import pytest
-from tests.support.admin import make_admin
+from tests.support.admin import Vault, make_admin
 
 from tollkeeper.config.compile import compile_config
 from tollkeeper.errors import StoreUnavailable
@@ -14,15 +14,6 @@ model_list:
     model_info: {id: from-file}
 """
 PARAMS = {"model": "openai/gpt-4o-mini", "api_key": "os.environ/OPENAI_API_KEY"}
-
-
-class Vault:
-    def __init__(self) -> None:
-        self.kept: dict[str, dict[str, str]] = {}
-
-    async def __call__(self, name: str, fields) -> str:
-        self.kept[name] = dict(fields)
-        return f"tollkeeper/{name}"
 
 
 @pytest.fixture
@@ -122,16 +113,30 @@ async def test_the_files_models_are_changed_in_the_file(admin):
 
 
 async def test_a_credential_goes_to_the_vault_and_nowhere_else(admin):
-    vault = Vault()
-    keeping = make_admin(admin.store.directory, models=admin.services.models, keep_secret=vault)
+    keeping = make_admin(admin.store.directory, models=admin.services.models, secrets=(vault := Vault()))
     secret = {**PARAMS, "api_key": "sk-provider-secret"}
     answer = await keeping.post("/model/new", {"model_name": "mini", "litellm_params": secret, "model_info": {"id": "m1"}})
-    assert answer.json()["litellm_params"]["api_key"] == "secret:tollkeeper/models/m1#api_key"
-    assert vault.kept == {"models/m1": {"api_key": "sk-provider-secret"}}
+    [(secret_id, text)] = vault.kept.items()
+    assert (answer.json()["litellm_params"]["api_key"], text) == (f"secret:{secret_id}#value", "sk-provider-secret")
     stored = await admin.store.directory.get(items.MODELS_PK, "m1")
-    assert "sk-provider-secret" not in str(stored) + (await keeping.get("/audit")).text
+    assert "sk-provider-secret" not in str(stored) + (await keeping.get("/audit")).text + (await keeping.get("/model/info")).text
     (deployment,) = (await live(admin).refresh()).find("mini").deployments
-    assert (deployment.api_key.source, deployment.api_key.value) == ("aws", "tollkeeper/models/m1#api_key")
+    assert (deployment.api_key.source, deployment.api_key.value) == ("aws", f"{secret_id}#value")
+    await keeping.call("PATCH", "/model/m1/update", json={"litellm_params": {"api_key": "sk-newer", "rpm": 3}})
+    assert vault.kept == {secret_id: "sk-newer"}
+    await keeping.post("/model/delete", {"id": "m1"})
+    assert vault.kept == {}
+    await keeping.close()
+
+
+async def test_a_credential_that_is_replaced_by_a_reference_is_dropped_and_a_bad_model_keeps_none(admin):
+    keeping = make_admin(admin.store.directory, models=admin.services.models, secrets=(vault := Vault()))
+    bad = await keeping.post("/model/new", {"model_name": "x", "litellm_params": {"model": "nobody/x", "api_key": "sk-provider-secret"}})
+    assert (bad.status_code, vault.kept) == (400, {})
+    secret = {**PARAMS, "api_key": "sk-provider-secret"}
+    await keeping.post("/model/new", {"model_name": "mini", "litellm_params": secret, "model_info": {"id": "m1"}})
+    await keeping.call("PATCH", "/model/m1/update", json={"litellm_params": {"api_key": "os.environ/OPENAI_API_KEY"}})
+    assert vault.kept == {}
     await keeping.close()
 
 

@@ -130,6 +130,15 @@ REQUESTS: dict[tuple[str, str], Any] = {
     ("GET", "/v1/model/info"): lambda p: {},
     ("GET", "/v2/model/info"): lambda p: {},
     ("GET", "/model_group/info"): lambda p: {},
+    ("POST", "/credentials"): lambda p: {"credential_name": "new", "credential_values": {"api_base": "x"}},
+    ("GET", "/credentials"): lambda p: {},
+    ("GET", "/credentials/by_name/{credential_name}"): lambda p: {},
+    ("GET", "/credentials/by_model/{model_id}"): lambda p: {},
+    ("PATCH", "/credentials/{credential_name}"): lambda p: {},
+    ("DELETE", "/credentials/{credential_name}"): lambda p: None,
+    ("POST", "/fallback"): lambda p: {"model": "m", "fallback_models": ["n"]},
+    ("GET", "/fallback/{model}"): lambda p: {},
+    ("DELETE", "/fallback/{model}"): lambda p: None,
     ("GET", "/audit"): lambda p: {},
     ("GET", "/audit/verify"): lambda p: {},
     ("GET", "/audit/{number}"): lambda p: {},
@@ -222,7 +231,16 @@ class World:
 
     async def call(self, route: tuple[str, str], role: str, place: Place) -> int:
         method, path = route
-        filled = path.format(key=place.key, team_id=place.team, user_id="somebody", access_group="g", number=1, model_id="m")
+        filled = path.format(
+            key=place.key,
+            team_id=place.team,
+            user_id="somebody",
+            access_group="g",
+            number=1,
+            model_id="m",
+            credential_name="cred",
+            model="m",
+        )
         sent = REQUESTS[route](place)
         request = {"params": sent} if method == "GET" else {"json": sent} if sent is not None else {}
         answer = await self.admin.call(method, filled, caller=self.callers[role], **request)

@@ -140,3 +140,33 @@ async def test_against_an_emulator(moto: Engine) -> None:
         assert await secrets.get(name) == {"K": "v"}
         with pytest.raises(NotFound):
             await secrets.get(f"{name}/other")
+
+
+async def test_what_is_given_at_run_time_is_kept_overwritten_dropped_and_kept_again(moto: Engine) -> None:
+    async with http_send() as send:
+        secrets = SecretsManager(send, KEYS, REGION, moto.endpoint, prefix="tollkeeper/test/")
+        name = f"models/{system.new_id()}/api_key"
+        secret_id = await secrets.keep(name, "one")
+        assert secret_id == f"tollkeeper/test/{name}"
+        assert await secrets.get(secret_id) == {"value": "one"}
+        assert await secrets.keep(name, "two") == secret_id
+        assert await secrets.get(secret_id) == {"value": "two"}
+        await secrets.drop(secret_id)
+        await secrets.drop(secret_id)
+        assert await secrets.keep(name, "three") == secret_id
+        assert await secrets.get(secret_id) == {"value": "three"}
+
+
+async def test_forgetting_reads_anew_and_still_bridges_an_outage() -> None:
+    secrets, _, _ = manager(secret("one"), secret("two"), refusal("InternalServiceError", 500))
+    assert await secrets.get("s") == "one"
+    secrets.forget()
+    assert await secrets.get("s") == "two"
+    secrets.forget()
+    assert await secrets.get("s") == "two"
+
+
+async def test_a_secret_that_may_not_be_written_is_told() -> None:
+    secrets, *_ = manager((400, {"__type": "AccessDeniedException", "Message": "User arn:aws:iam::123456789012 …"}))
+    with pytest.raises(StoreUnavailable, match="AccessDeniedException"):
+        await secrets.keep("m", "one")

@@ -37,6 +37,8 @@ class Settings:
     """Wins over general_settings.master_key; a Secrets Manager id on Lambda is given as `secret:<id>#<field>`."""
     pepper: str = ""
     """HMAC key for virtual keys; same `secret:` form. Empty with the embedded store: one is made in the state folder."""
+    salt: str = ""
+    """Encrypts the credentials that are given to the embedded store at run time. Empty: a key is made in the state folder."""
     key_cache_seconds: float = 5.0
     """How long a key record, known or unknown, is believed: the longest a revocation can take."""
     max_request_bytes: int = 4_500_000

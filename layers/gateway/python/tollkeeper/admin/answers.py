@@ -451,6 +451,40 @@ class ModelGroups(BaseModel):
     data: list[ModelGroupRow]
 
 
+class Done(BaseModel):
+    success: bool
+    message: str
+
+
+class CredentialRow(BaseModel):
+    """Secrets are masked."""
+
+    credential_name: str
+    credential_values: dict[str, Any]
+    credential_info: dict[str, Any]
+
+
+class Credentials(BaseModel):
+    success: bool
+    credentials: list[CredentialRow]
+
+
+class Fallback(BaseModel):
+    model: str
+    fallback_models: list[str]
+    fallback_type: str
+
+
+class FallbackDone(Fallback):
+    message: str
+
+
+class FallbackGone(BaseModel):
+    model: str
+    fallback_type: str
+    message: str
+
+
 class AuditRow(BaseModel):
     id: str
     number: int

@@ -16,7 +16,9 @@ from tollkeeper import __version__
 from tollkeeper.admin import (
     auditing,
     budgets,
+    credentials,
     customers,
+    fallbacks,
     keys,
     keys_read,
     members,
@@ -33,6 +35,10 @@ from tollkeeper.admin.services import AdminServices
 from tollkeeper.clock import Clock
 from tollkeeper.errors import BadRequest, CallerError, NotFound, OurError, PayloadTooLarge, TollkeeperError
 
+_ROUTERS = (
+    keys_read, keys, members, teams, users, organizations, customers, budgets, projects, tags, models_admin, credentials, fallbacks,
+    auditing,
+)  # fmt: skip
 RenderError = Callable[[TollkeeperError, str], tuple[int, dict[str, str], dict[str, Any]]]
 """(error, request id) → status, headers, JSON body: edge/problems.py, handed in because siblings do not import each other."""
 
@@ -50,7 +56,7 @@ def create_app(services: AdminServices, render_error: RenderError) -> FastAPI:
         strict_content_type=False,
     )
     app.state.services = services
-    for module in (keys_read, keys, members, teams, users, organizations, customers, budgets, projects, tags, models_admin, auditing):
+    for module in _ROUTERS:
         app.include_router(module.router)
     openapi.install(app)
 

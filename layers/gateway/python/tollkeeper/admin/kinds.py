@@ -15,7 +15,7 @@ from tollkeeper.auth.records_groups import (
     TagRecord,
     TeamMembership,
 )
-from tollkeeper.auth.records_models import ModelRecord
+from tollkeeper.auth.records_models import CredentialRecord, FallbackRecord, ModelRecord
 from tollkeeper.store import items
 
 R = TypeVar("R", bound=Record)
@@ -51,6 +51,8 @@ TEAM_MEMBER = Kind(TeamMembership, "team_member", "team_id", items.team_pk)
 ORGANIZATION_MEMBER = Kind(OrganizationMembership, "organization_member", "organization_id", items.organization_pk)
 
 MODEL = Kind(ModelRecord, "model", "model_id", lambda _: items.MODELS_PK)
+CREDENTIAL = Kind(CredentialRecord, "credential", "credential_name", lambda _: items.ROUTES_PK)
+FALLBACK = Kind(FallbackRecord, "fallback", "fallback_id", lambda _: items.ROUTES_PK)
 
 _ALL: tuple[Kind[Record], ...] = (  # type: ignore[assignment]  # a Kind only reads its record type
     KEY,
@@ -65,5 +67,7 @@ _ALL: tuple[Kind[Record], ...] = (  # type: ignore[assignment]  # a Kind only re
     TEAM_MEMBER,
     ORGANIZATION_MEMBER,
     MODEL,
+    CREDENTIAL,
+    FALLBACK,
 )
 KIND_OF: Mapping[type[Record], Kind[Record]] = {kind.record: kind for kind in _ALL}

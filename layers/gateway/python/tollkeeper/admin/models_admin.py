@@ -20,10 +20,10 @@ from tollkeeper.admin.services import Acting, AdminServices, Services
 from tollkeeper.admin.values import Json, Name, PathName, QueryName
 from tollkeeper.admin.views import stamps
 from tollkeeper.admin.views_models import group_rows, info_row
-from tollkeeper.admin.workshop import compiled, with_kept_secrets
+from tollkeeper.admin.workshop import Credentials, Secrets, compiled
 from tollkeeper.auth.access import visible_models
 from tollkeeper.auth.records_groups import AccessGroupRecord
-from tollkeeper.auth.records_models import ModelRecord
+from tollkeeper.auth.records_models import CredentialRecord, ModelRecord
 from tollkeeper.config.snapshot import Deployment, deployment_of
 from tollkeeper.errors import BadRequest, NotFound
 from tollkeeper.store import items
@@ -92,19 +92,21 @@ async def patch(model_id: PathName, body: PatchModel, services: Services, actor:
 
 @router.post("/model/delete", **a.answers(a.Message))
 async def delete(body: OneModel, services: Services, actor: Acting) -> dict[str, str]:
-    await services.revisions.delete(await _existing(services, body.id), actor)
+    record = await existing_model(services, body.id)
+    await services.revisions.delete(record, actor)
+    await _secrets(services, record.model_id).drop(record.litellm_params)
     return {"message": f"Model: {body.id} deleted successfully"}
 
 
 @router.post("/model/block", **a.answers(a.ModelRow))
 async def block(body: OneModel, services: Services, actor: Acting) -> dict[str, Any]:
-    base = await _existing(services, body.id)
+    base = await existing_model(services, body.id)
     return _row(await services.revisions.change(base, {"blocked": True}, actor, action="blocked"))
 
 
 @router.post("/model/unblock", **a.answers(a.ModelRow))
 async def unblock(body: OneModel, services: Services, actor: Acting) -> dict[str, Any]:
-    base = await _existing(services, body.id)
+    base = await existing_model(services, body.id)
     return _row(await services.revisions.change(base, {"blocked": False}, actor, action="unblocked"))
 
 
@@ -142,26 +144,67 @@ async def groups(services: Services, actor: Acting, model_group: QueryName | Non
     return {"data": [row for row in rows if model_group in (None, row["model_group"])]}
 
 
+async def recompile(services: AdminServices, actor: Actor, credential_name: str) -> None:
+    """Every model with this credential, which has changed."""
+    for record in await stored_models(services):
+        if record.litellm_params.get("litellm_credential_name") == credential_name:
+            document = await _compiled(services, record.model_name, record.litellm_params, record.model_info)
+            await services.revisions.change(record, {"compiled": document}, actor)
+
+
+async def stored_models(services: AdminServices) -> list[ModelRecord]:
+    found: list[ModelRecord] = []
+    after = None
+    while len(found) < MOST_MODELS:
+        page = await services.directory.query(items.MODELS_PK, after=after, limit=200)
+        found += [ModelRecord.from_item(item) for item in page.items]
+        after = page.next
+        if after is None:
+            break
+    return found
+
+
 async def _made(services: AdminServices, base: ModelRecord, name: str, params: dict[str, Any], info_fields: dict[str, Any]) -> ModelRecord:
-    kept = await with_kept_secrets(params, base.model_id, services.keep_secret)
-    whole = {**info_fields, "id": base.model_id}
-    document = compiled(name, kept, whole, services.models.request_timeout)
+    """Compiled before a credential is kept, and again with the reference to it."""
+    secrets, whole = _secrets(services, base.model_id), {**info_fields, "id": base.model_id}
+    document = await _compiled(services, name, secrets.on_trial(params), whole)
+    kept = await secrets.kept(params)
+    if kept != params:
+        document = await _compiled(services, name, kept, whole)
     return replace(base, model_name=name, litellm_params=kept, model_info=whole, compiled=document)
+
+
+async def _compiled(services: AdminServices, name: str, params: Mapping[str, Any], info_fields: Mapping[str, Any]) -> str:
+    shared = params.get("litellm_credential_name")
+    credentials = await _credential(services, shared) if isinstance(shared, str) else {}
+    return compiled(name, params, info_fields, services.models.request_timeout, credentials)
+
+
+async def _credential(services: AdminServices, name: str) -> Credentials:
+    record = await services.revisions.read(CredentialRecord, items.ROUTES_PK, items.credential_sk(name))
+    values = record.credential_values if record else services.models.credentials.get(name)
+    return {} if values is None else {name: values}
+
+
+def _secrets(services: AdminServices, model_id: str) -> Secrets:
+    return Secrets(services.secrets, "models", model_id, "litellm_params")
 
 
 async def _change(model_id: str, body: PatchModel, services: AdminServices, actor: Actor) -> dict[str, Any]:
     """A merge patch of both mappings; null takes a parameter out."""
-    base = await _existing(services, model_id)
+    base = await existing_model(services, model_id)
     params = _merged(base.litellm_params, body.litellm_params)
     fresh = await _made(services, base, body.model_name or base.model_name, params, _merged(base.model_info, body.model_info))
     names = ("model_name", "litellm_params", "model_info", "compiled")
     changes = {name: getattr(fresh, name) for name in names if getattr(fresh, name) != getattr(base, name)}
     if body.blocked is not None:
         changes["blocked"] = body.blocked
-    return _row(await services.revisions.change(base, changes, actor))
+    changed = await services.revisions.change(base, changes, actor)
+    await _secrets(services, model_id).drop(base.litellm_params, changed.litellm_params)
+    return _row(changed)
 
 
-async def _existing(services: AdminServices, model_id: str) -> ModelRecord:
+async def existing_model(services: AdminServices, model_id: str) -> ModelRecord:
     record = await services.revisions.read(ModelRecord, items.MODELS_PK, model_id)
     if record is not None:
         return record
@@ -172,14 +215,7 @@ async def _existing(services: AdminServices, model_id: str) -> ModelRecord:
 
 async def _visible(services: AdminServices, actor: Actor) -> list[tuple[Deployment, ModelRecord | None]]:
     found: list[tuple[Deployment, ModelRecord | None]] = [(deployment, None) for deployment in services.models.deployments]
-    after = None
-    while len(found) < MOST_MODELS:
-        page = await services.directory.query(items.MODELS_PK, after=after, limit=200)
-        records = [ModelRecord.from_item(item) for item in page.items]
-        found += [(deployment_of(record.compiled), record) for record in records]
-        after = page.next
-        if after is None:
-            break
+    found += [(deployment, record) for record in await stored_models(services) if (deployment := _readable(record)) is not None]
     groups = (await walk(services.directory, AccessGroupRecord, items.listing("accessgroups"))).records
     names = {
         deployment.group: (*deployment.access_groups, *(group.access_group for group in groups if deployment.group in group.model_names))
@@ -187,6 +223,14 @@ async def _visible(services: AdminServices, actor: Actor) -> list[tuple[Deployme
     }
     allowed = set(names) if actor.is_admin else set(visible_models(actor.principal, names))
     return [(deployment, record) for deployment, record in found if deployment.group in allowed]
+
+
+def _readable(record: ModelRecord) -> Deployment | None:
+    """None for what another version wrote: one bad model does not hide the good ones."""
+    try:
+        return deployment_of(record.compiled)
+    except ValueError:
+        return None
 
 
 def _merged(old: Mapping[str, Any], patch: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What the management API is given, and how its routes reach it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, Protocol
@@ -42,16 +42,22 @@ class SpendWriter(Protocol):
     async def set_spend(self, scope: str, scope_id: str, budget_duration: str | None, spent: NanoUSD) -> None: ...
 
 
-KeepSecret = Callable[[str, Mapping[str, str]], Awaitable[str]]
-"""(name, fields) → the id of the secret that holds them."""
+class SecretKeeper(Protocol):
+    """A secret manager, seen from here: it takes secrets and never shows one."""
+
+    async def keep(self, name: str, text: str) -> str:
+        """Makes or overwrites the secret of that name; → the id whose field `value` it is. Raises StoreUnavailable."""
+        ...
+
+    async def drop(self, secret_id: str) -> None: ...
 
 
 @dataclass(frozen=True)
 class AdminServices:
     """`spend` None: rows show no spending (there are no counters), and without `spend_writer` none can be reset. `authenticator` is told
     of every change made here. `ledger` takes the audit log; without one it is kept in the directory. `settings` is the snapshot's
-    litellm_settings (default and upper-bound parameters of keys). `models` are those of gateway.yaml; `keep_secret` takes a credential
-    given here and answers where it lies: without one, models are given references only.
+    litellm_settings (default and upper-bound parameters of keys). `models` are those of gateway.yaml; `secrets` keeps the credentials that
+    are given here: without it, models are given references only.
     """
 
     directory: Table
@@ -63,7 +69,7 @@ class AdminServices:
     ledger: Table | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     models: Snapshot = field(default_factory=lambda: Snapshot(version=""))
-    keep_secret: KeepSecret | None = None
+    secrets: SecretKeeper | None = None
 
     async def spent(self, scope: str, scope_id: str, budget_duration: str | None) -> Spend:
         return await self.spend.spend(scope, scope_id, budget_duration) if self.spend else Spend()

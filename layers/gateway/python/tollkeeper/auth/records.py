@@ -237,6 +237,7 @@ _TUPLES = (
     "allowed_models",
     "model_names",
     "access_group_ids",
+    "fallback_models",
 )
 _ENCODE: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_TUPLES, list),

@@ -13,7 +13,7 @@ from tollkeeper.clock import Clock, system
 from tollkeeper.config.snapshot import Secret, Snapshot, load
 from tollkeeper.errors import ConfigError, OurError, StoreUnavailable, UpstreamError, UpstreamTimeout
 from tollkeeper.ledger.stream import LedgerStream
-from tollkeeper.providers.credentials import Credentials, SecretSource
+from tollkeeper.providers.credentials import Credentials
 from tollkeeper.providers.http1 import Http1Transport
 from tollkeeper.providers.onprem import OnPremTransport, parse_pools
 from tollkeeper.providers.transport import NeverSent, OutboundRequest, Timeouts, Transport, read_all
@@ -23,8 +23,10 @@ from tollkeeper.store.table import Table
 
 if TYPE_CHECKING:
     from tollkeeper.bootstrap.running import Running
+    from tollkeeper.bootstrap.secrets import SecretDesk
     from tollkeeper.store.credentials import CredentialChain
     from tollkeeper.store.objects import Objects
+    from tollkeeper.store.secrets import SecretsManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,12 @@ class Installation:
     @cached_property
     def credentials(self) -> Credentials:
         ids = [name.strip() for name in self.settings.provider_secrets.split(",") if name.strip()]
-        return Credentials(self.env, self.clock, secrets=self._secret_source(), secret_ids=ids)
+        return Credentials(self.env, self.clock, secrets=self.secret_desk, secret_ids=ids)
+
+    def forget_secrets(self) -> None:
+        """A credential may have been changed through the management API."""
+        self.credentials.forget()
+        self.secret_desk.forget()
 
     @property
     def embedded(self) -> bool:
@@ -162,13 +169,22 @@ class Installation:
 
         return CredentialChain(aws_env(), self.http_send, clock=self.clock)
 
-    def _secret_source(self) -> SecretSource | None:
-        if not self.settings.aws_region:
-            return None
+    @cached_property
+    def secret_desk(self) -> "SecretDesk":
+        from tollkeeper.bootstrap.secrets import SecretDesk
+
+        return SecretDesk(self.settings, self._secrets_manager, kept_secret)
+
+    def _secrets_manager(self) -> "SecretsManager":
         from tollkeeper.store.secrets import SecretsManager
 
         return SecretsManager(
-            self.http_send, self.aws_credentials, self.settings.aws_region, self.settings.aws_endpoint or None, clock=self.clock
+            self.http_send,
+            self.aws_credentials,
+            self.settings.aws_region,
+            self.settings.aws_endpoint or None,
+            clock=self.clock,
+            prefix=f"tollkeeper/{self.settings.environment}/",
         )
 
     def _dynamo_store(self) -> Store:

@@ -47,7 +47,7 @@ class Running:
         self.installation = installation
         self.pepper = pepper
         settings, snapshot, clock, store = installation.settings, installation.snapshot, installation.clock, installation.store
-        self.live = LiveGroups(snapshot, store.directory, clock, settings.key_cache_seconds)
+        self.live = LiveGroups(snapshot, store.directory, clock, settings.key_cache_seconds, installation.forget_secrets)
         self.newcomers = Newcomers()
         self.authenticator = authenticator_of(installation, pepper, self.newcomers)
         self.metrics = Metrics(settings.environment, {row.group for row in snapshot.deployments}, clock, installation.write_metric)
@@ -93,6 +93,7 @@ class Running:
             ledger=installation.store.ledger,
             settings=installation.snapshot.settings.get("litellm_settings", {}),
             models=installation.snapshot,
+            secrets=installation.secret_desk,
         )
 
     @cached_property

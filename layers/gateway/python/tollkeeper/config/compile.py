@@ -85,6 +85,7 @@ def _compile(document: Document, env: Env, at: date | None, folder: FilePath) ->
     snapshot = replace(
         settings.snapshot(references),
         deployments=tuple(deployments),
+        credentials={name: dict(values) for name, values in shop.credentials.items()},
         **_routed(settings, [name for entry in entries if (name := entry.group)], deployments, choices, shop),
     )
     if not entries:

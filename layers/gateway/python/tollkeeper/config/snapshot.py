@@ -235,6 +235,8 @@ class Snapshot:
     key_header: str | None = None
     """general_settings.litellm_key_header_name, lower case."""
     max_request_bytes: int | None = None
+    credentials: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """credential_list: name → parameters, for models that are added at run time. Secrets are as written (`os.environ/NAME`)."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Everything else that was validated, by section: litellm_settings, router_settings, general_settings."""
     unsupported: tuple[str, ...] = ()

@@ -46,6 +46,10 @@ class Credentials:
         self._known[secret] = (value, self._clock.monotonic() + self._ttl)
         return value
 
+    def forget(self) -> None:
+        """Every value is looked up anew at its next use."""
+        self._known.clear()
+
     async def _look_up(self, secret: Secret, *, fresh: bool) -> str | None:
         if secret.source == "literal":
             return secret.value

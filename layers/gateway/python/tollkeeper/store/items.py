@@ -16,6 +16,8 @@ directory   pk                        sk          gsi1 (listing)        gsi2 (by
   rotated key   key#<hash of its new text>       key      (points to the record: auth/records.py KeyPointer)
   key to rotate rotations             <due>#<hash>
   model         models                <model id>
+  credential    routes                credential#<name>
+  fallback      routes                fallback#<type>/<model>
 ledger
   entry         day#<yyyy-mm-dd>#<shard>  <request id>    key#<hash> / <request id>   team#<id> / …   user#<id> / …
   sum           sum#<kind>#<yyyy-mm>  month#<value> or day#<dd>#<value>   (ledger/sums.py)
@@ -58,6 +60,7 @@ AUDIT_PK = "audit"
 AUDIT_MARK_SK = "mark"
 ROTATIONS_PK = "rotations"
 MODELS_PK = "models"
+ROUTES_PK = "routes"
 KEY_ALIAS = "keyalias"
 USER_EMAIL = "useremail"
 LEDGER_SHARDS = 8
@@ -103,6 +106,14 @@ def tag_pk(name: str) -> str:
 
 def access_group_pk(name: str) -> str:
     return f"accessgroup#{name}"
+
+
+def credential_sk(name: str) -> str:
+    return f"credential#{name}"
+
+
+def fallback_sk(fallback_id: str) -> str:
+    return f"fallback#{fallback_id}"
 
 
 def member_sk(user_id: str) -> str:

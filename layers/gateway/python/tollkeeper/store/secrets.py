@@ -8,6 +8,8 @@ Source: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSe
 import asyncio
 import base64
 import binascii
+import hashlib
+import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,15 +34,22 @@ class _Kept:
 
 
 class SecretsManager:
-    """Values never appear in a message or a repr."""
+    """Values never appear in a message or a repr. `prefix` is of the names of secrets that are kept here."""
 
     def __init__(
-        self, send: HttpSend, credentials: CredentialSource, region: str, endpoint: str | None = None, clock: Clock = system
+        self,
+        send: HttpSend,
+        credentials: CredentialSource,
+        region: str,
+        endpoint: str | None = None,
+        *,
+        clock: Clock = system,
+        prefix: str = "tollkeeper/",
     ) -> None:
         self._aws = AwsJson(
             AwsService("secretsmanager", "secretsmanager", "1.1", "Secrets Manager"), send, credentials, region, endpoint, clock=clock
         )
-        self._clock = clock
+        self._clock, self._prefix = clock, prefix
         self._kept: dict[str, _Kept] = {}
         self._reading: dict[str, asyncio.Task[Secret]] = {}
 
@@ -60,6 +69,40 @@ class SecretsManager:
                 raise
             kept.until = now + _TRY_AGAIN_SECONDS
             return kept.value
+
+    async def keep(self, name: str, text: str) -> str:
+        """Makes or overwrites the secret of that name; its text is the field `value` of the id that is answered. Raises StoreUnavailable.
+
+        One that is waiting for its deletion is brought back first.
+        """
+        secret_id, payload = self._prefix + name, {"SecretString": orjson.dumps({"value": text}).decode()}
+        token = hashlib.sha256(payload["SecretString"].encode() + secrets.token_bytes(16)).hexdigest()
+        try:
+            await self._aws.call("CreateSecret", {"Name": secret_id, "ClientRequestToken": token, **payload}, repeatable=True)
+        except AwsRefused as refusal:
+            if refusal.code not in ("ResourceExistsException", "InvalidRequestException"):
+                raise self._aws.refused(refusal) from refusal
+            await self._asked("RestoreSecret", {"SecretId": secret_id}, missing_ok=True)
+            await self._asked("PutSecretValue", {"SecretId": secret_id, "ClientRequestToken": token, **payload})
+        self._kept.pop(secret_id, None)
+        return secret_id
+
+    async def drop(self, secret_id: str) -> None:
+        """It can be brought back for a week. Does nothing where there is none."""
+        await self._asked("DeleteSecret", {"SecretId": secret_id, "RecoveryWindowInDays": 7}, missing_ok=True)
+        self._kept.pop(secret_id, None)
+
+    def forget(self) -> None:
+        """What was read is read anew."""
+        for kept in self._kept.values():
+            kept.until = float("-inf")
+
+    async def _asked(self, operation: str, payload: dict[str, Any], *, missing_ok: bool = False) -> None:
+        try:
+            await self._aws.call(operation, payload, repeatable=True)
+        except AwsRefused as refusal:
+            if not (missing_ok and refusal.code in ("ResourceNotFoundException", "InvalidRequestException")):
+                raise self._aws.refused(refusal) from refusal
 
     async def _shared_read(self, secret_id: str) -> Secret:
         task = self._reading.get(secret_id)
