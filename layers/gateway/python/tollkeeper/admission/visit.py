@@ -25,6 +25,7 @@ from tollkeeper.routing.resolve import ModelGroup
 
 MIN_THINKING_BUDGET = 1_024
 """Tokens. https://docs.claude.com/en/docs/build-with-claude/extended-thinking"""
+_LONGEST_TRACEPARENT = 55
 ToHub = Callable[[Json, Deployment], Json]
 
 
@@ -132,6 +133,7 @@ def entry_of(call: Call, principal: Principal, payer: Payer, now: float) -> Entr
         organization_id=principal.organization_id,
         customer_id=payer.customer_id,
         tags=payer.tags,
+        traceparent=call.headers.get("traceparent", "")[:_LONGEST_TRACEPARENT] or None,
     )
 
 

@@ -8,10 +8,12 @@ from starlette.types import ASGIApp
 
 from tollkeeper.bootstrap.installation import Installation
 from tollkeeper.bootstrap.running import Running
+from tollkeeper.bootstrap.sinks import outbox_of
 from tollkeeper.edge.lazy import LazyApp
 from tollkeeper.ledger.roller import Roller
-from tollkeeper.ledger.stream import roll_event
+from tollkeeper.ledger.stream import nobody, roll_event
 from tollkeeper.settings import Settings
+from tollkeeper.sinks.outbox import Outbox
 from tollkeeper.telemetry import log
 
 
@@ -44,7 +46,10 @@ def janitor_handler() -> Callable[[object, object], dict[str, int]]:
     async def sweep() -> dict[str, int]:
         if not started:
             started.append(await installation.start())
-        return {"expired": await started[0].housekeeping.sweep()}
+        running = started[0]
+        if running.outbox is not None:
+            await running.outbox.flush()
+        return {"expired": await running.housekeeping.sweep()}
 
     return lambda _event, _context: runner.run(sweep())
 
@@ -55,14 +60,15 @@ def rollup_handler() -> Callable[[Mapping[str, Any], object], dict[str, list[dic
     log.configure(settings.log_level, json=True)
     installation = Installation(settings)
     runner = asyncio.Runner()
-    made: list[Roller] = []
+    made: list[tuple[Roller, Outbox | None]] = []
 
-    def handle(event: Mapping[str, Any], _context: object) -> dict[str, list[dict[str, str]]]:
+    async def roll(event: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
         if not made:
-            made.append(Roller(installation.store.ledger, installation.clock))
-        return runner.run(roll_event(made[0], event))
+            made.append((Roller(installation.store.ledger, installation.clock), outbox_of(installation)))
+        roller, outbox = made[0]
+        return await roll_event(roller, event, outbox.offer if outbox else nobody)
 
-    return handle
+    return lambda event, _context: runner.run(roll(event))
 
 
 def batches_handler() -> Callable[[object, Any], dict[str, int]]:

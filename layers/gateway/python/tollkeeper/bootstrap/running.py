@@ -17,6 +17,7 @@ from tollkeeper.admission.spending import Spending
 from tollkeeper.bootstrap.batches import BatchParts, batch_parts
 from tollkeeper.bootstrap.identity import Newcomers, authenticator_of
 from tollkeeper.bootstrap.installation import Installation
+from tollkeeper.bootstrap.sinks import outbox_of
 from tollkeeper.budgets.hold import Options
 from tollkeeper.budgets.janitor import Janitor
 from tollkeeper.budgets.reserve import Budgets
@@ -26,12 +27,13 @@ from tollkeeper.edge.app import EdgeParts, create_app
 from tollkeeper.errors import StoreUnavailable
 from tollkeeper.ledger.book import Ledger
 from tollkeeper.ledger.roller import Roller
-from tollkeeper.ledger.stream import Pump
+from tollkeeper.ledger.stream import Pump, nobody
 from tollkeeper.limits.rate import Limits
 from tollkeeper.pipeline import Gateway
 from tollkeeper.providers.client import ProviderClient
 from tollkeeper.routing.fleet import Fleet
 from tollkeeper.routing.live import LiveGroups
+from tollkeeper.sinks.outbox import Outbox
 from tollkeeper.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -56,7 +58,8 @@ class Running:
         self.budgets = Budgets(store.counters, clock, self.options, self.metrics.event)
         self.spending = Spending(self.budgets, store.counters, clock, _zone(snapshot))
         self.doorkeeper = _doorkeeper(installation, self.budgets, self.spending, self.metrics)
-        self.pump = _pump(installation)
+        self.outbox = outbox_of(installation)
+        self.pump = _pump(installation, self.outbox)
         self.housekeeping = Housekeeping(Janitor(store.counters, clock, self.options, self.metrics.event), ledger, clock)
         self.gateway = Gateway(
             groups=self.live.groups,
@@ -145,6 +148,8 @@ class Running:
             tasks.create_task(self.housekeeping.sweep_for_ever())
             if self.pump is not None:
                 tasks.create_task(self.pump.run_for_ever())
+            if self.outbox is not None:
+                tasks.create_task(self.outbox.flush_for_ever())
             if self.batches is not None:
                 tasks.create_task(self.batches.worker.work_for_ever())
 
@@ -162,9 +167,11 @@ class Running:
         return True
 
 
-def _pump(installation: Installation) -> Pump | None:
+def _pump(installation: Installation, outbox: Outbox | None) -> Pump | None:
     store, clock = installation.store, installation.clock
-    return Pump(store.stream, store.ledger, Roller(store.ledger, clock), clock) if store.stream is not None else None
+    if store.stream is None:
+        return None
+    return Pump(store.stream, store.ledger, Roller(store.ledger, clock), clock, outbox.note if outbox else nobody)
 
 
 def _budget_options(snapshot: Snapshot) -> Options:

@@ -104,7 +104,8 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
         drop_params request_timeout num_retries fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks
         max_budget budget_duration timezone budget_exceeded_status_code max_end_user_budget max_end_user_budget_duration
         allowed_fails max_fallbacks default_key_generate_params upperbound_key_generate_params default_internal_user_params
-        default_team_params cost_discount_config cost_margin_config
+        default_team_params cost_discount_config cost_margin_config callbacks
+        success_callback failure_callback s3_callback_params aws_sqs_callback_params firehose_callback_params generic_logger_headers
     """),
     "router_settings": _words("""
         num_retries timeout stream_timeout fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks model_group_alias
@@ -125,7 +126,9 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
     """),
 }
 
+_SINKS = frozenset({"stdout", "generic_api", "otel", "opentelemetry", "s3", "s3_v2", "aws_sqs", "sqs", "firehose", "prometheus"})
 IMPLEMENTED_VALUES: Mapping[tuple[str, str], frozenset[str]] = {
+    **{("litellm_settings", name): _SINKS for name in ("callbacks", "success_callback", "failure_callback")},
     ("router_settings", "optional_pre_call_checks"): frozenset({"enforce_model_rate_limits", "router_budget_limiting"}),
 }
 """Lists of which some entries are acted on; any other is listed as unsupported."""

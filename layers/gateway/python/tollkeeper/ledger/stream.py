@@ -6,7 +6,7 @@ after its tries (a dead-letter queue), in the embedded store it is logged and st
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from tollkeeper.clock import Clock
@@ -31,7 +31,16 @@ class LedgerStream(Protocol):
     def forget(self, numbers: Sequence[int]) -> None: ...
 
 
-async def roll_event(roller: Roller, event: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
+Listener = Callable[[Sequence[Item]], Awaitable[None]]
+"""Told of entries that are in the sums, at least once. Raises StoreUnavailable to be told again."""
+
+
+async def nobody(entries: Sequence[Item]) -> None:
+    """The listener of whoever does not listen."""
+    del entries
+
+
+async def roll_event(roller: Roller, event: Mapping[str, Any], listener: Listener = nobody) -> dict[str, list[dict[str, str]]]:
     """A DynamoDB stream event → `{"batchItemFailures": [{"itemIdentifier": <sequence number>}]}`.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
@@ -48,7 +57,8 @@ async def roll_event(roller: Roller, event: Mapping[str, Any]) -> dict[str, list
             continue
         if entry is not None:
             good[number] = entry
-    bad += await _roll_what_can_be(roller, good)
+    failed = await _roll_what_can_be(roller, good)
+    bad += [*failed, *await _tell(listener, {number: entry for number, entry in good.items() if number not in failed})]
     return {"batchItemFailures": [{"itemIdentifier": number} for number in sorted(bad, key=int)]}
 
 
@@ -71,6 +81,16 @@ async def _roll_what_can_be(roller: Roller, entries: Mapping[str, Item]) -> list
         return await _one_by_one(roller, entries)
 
 
+async def _tell(listener: Listener, entries: Mapping[str, Item]) -> list[str]:
+    """The numbers of those that must be told again."""
+    try:
+        await listener(list(entries.values()))
+    except StoreUnavailable as error:
+        log.warning("listener_waits %s", error.message)
+        return list(entries)
+    return []
+
+
 async def _one_by_one(roller: Roller, entries: Mapping[str, Item]) -> list[str]:
     failed = []
     for number, entry in entries.items():
@@ -85,7 +105,8 @@ async def _one_by_one(roller: Roller, entries: Mapping[str, Item]) -> list[str]:
 class Pump:
     """Moves entries from the embedded store's stream into the sums; `catch_up` before a report makes it read its caller's own writes."""
 
-    def __init__(self, stream: LedgerStream, table: Table, roller: Roller, clock: Clock) -> None:
+    def __init__(self, stream: LedgerStream, table: Table, roller: Roller, clock: Clock, listener: Listener = nobody) -> None:
+        self._listener = listener
         self._stream = stream
         self._table = table
         self._roller = roller
@@ -116,4 +137,5 @@ class Pump:
             await self._roller.roll(entries.values())
         except (KeyError, ValueError, TypeError):
             await _one_by_one(self._roller, entries)
+        await self._listener(list(entries.values()))
         self._stream.forget([number for number, _, _ in waiting])

@@ -42,6 +42,7 @@ counters
   breaker        routing#<group>      breaker#<deployment>      (routing/cells.py)
   its statistics routing#<group>      use#<deployment>#minute#<minute since epoch>   (routing/statistics.py)
   rolled back    routing#<group>      canary#<deployment>       (routing/fleet.py)
+  outbox         outbox#<sink>        0<entry id> | state       (sinks/outbox.py)
 """
 
 from hashlib import sha256
@@ -193,6 +194,14 @@ def rolled_name(entry_id: str) -> str:
 
 def lane_pk(lane: int) -> str:
     return f"lane#{lane}"
+
+
+OUTBOX_STATE_SK = "state"
+
+
+def outbox_pk(sink: str) -> str:
+    """What a sink has not taken yet: `0<entry id>`, and how it is (`state`)."""
+    return f"outbox#{sink}"
 
 
 LIFETIME_SK = "lifetime"
