@@ -93,6 +93,15 @@ def test_of_two_limits_the_smaller_one_goes_upstream_alone(gateway: GatewayProce
     assert 4096 not in sent.values()
 
 
+@pytest.mark.parametrize("field", ["n", "best_of", "max_tokens", "max_completion_tokens"])
+def test_a_number_that_is_none_is_refused_under_a_budget_and_never_guessed_at(gateway: GatewayProcess, field: str) -> None:
+    with client_of(gateway, max_budget=1) as client:
+        for value in (0, -1, 1.5, "3", True):
+            with pytest.raises(openai.BadRequestError) as refused:
+                client.chat.completions.create(model="fast", messages=ASK, extra_body={field: value})
+            assert refused.value.param == field
+
+
 def test_a_limit_hidden_in_extra_body_counts(gateway: GatewayProcess, upstream: Upstream) -> None:
     upstream.handler = obedient
     with client_of(gateway, max_budget=0.005) as client:
@@ -156,7 +165,7 @@ def test_a_cut_stream_is_charged_for_what_came_and_not_its_whole_hold(gateway: G
 
 def test_resetting_spend_opens_the_key_again(gateway: GatewayProcess, upstream: Upstream) -> None:
     upstream.handler = obedient
-    with client_of(gateway, max_budget=0.0016) as client:
+    with client_of(gateway, max_budget=0.0012) as client:
         client.chat.completions.create(model="fast", messages=ASK, max_tokens=50)
         with pytest.raises(openai.UnprocessableEntityError):
             client.chat.completions.create(model="fast", messages=ASK, max_tokens=64)

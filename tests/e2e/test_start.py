@@ -4,12 +4,18 @@ import os
 import re
 import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.support.gateway import MASTER_KEY, GatewayProcess, config_of, model
-from tests.support.upstream import Reply, Upstream, as_json, completion
+from tests.support.upstream import Reply, Upstream, as_json, as_sse, chunk, completion
+
+
+class Hasty(GatewayProcess):
+    def command(self) -> list[str]:
+        return [*super().command(), "--grace", "1"]
 
 
 def refusal(gateway: GatewayProcess) -> str:
@@ -50,6 +56,49 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
         said = refusal(gateway)
     assert said.count("\n") == 1
     assert f"127.0.0.1:{gateway.port}" in said
+
+
+def test_a_port_that_cannot_be_is_one_line(tmp_path: Path) -> None:
+    gateway = GatewayProcess(tmp_path, None)
+    gateway.port = 99999
+    said = refusal(gateway)
+    assert said.count("\n") == 1
+    assert "65535" in said
+
+
+def test_the_pasted_line_works_where_the_master_key_is_in_a_variable_and_warnings_stay_few(tmp_path: Path) -> None:
+    rows = [model(f"m{number}", "openai/gpt-4o", "http://127.0.0.1:9/v1", mock_response="pasted") for number in range(30)]
+    config = config_of(*rows, model("keyless", "openai/gpt-4o", "http://127.0.0.1:9/v1", api_key="os.environ/NOT_THERE"))
+    config["general_settings"]["master_key"] = "os.environ/MY_KEY"
+    gateway = GatewayProcess(tmp_path, config, env={"MY_KEY": MASTER_KEY}).start()
+    (line,) = [line.strip() for line in gateway.log().splitlines() if line.strip().startswith("curl")]
+    answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env={**os.environ, "MY_KEY": MASTER_KEY}, timeout=30)
+    gateway.stop()
+    assert "pasted" in answer.stdout
+    assert MASTER_KEY not in gateway.log()
+    assert "NOT_THERE is not set; calls to keyless will fail" in gateway.log()
+    assert gateway.log().count("  warning ") <= 11
+
+
+def test_sigterm_ends_an_open_stream_with_an_error_the_caller_can_read(tmp_path: Path) -> None:
+    never = threading.Event()
+    with Upstream(lambda _: as_sse(chunk({"content": "Hello"}), never, done=False)) as upstream:
+        gateway = Hasty(tmp_path, config_of(model("fast", "openai/gpt-4o-mini", f"{upstream.url}/v1"))).start()
+        body = {"model": "fast", "stream": True, "messages": [{"role": "user", "content": "x"}]}
+        headers = {"authorization": f"Bearer {MASTER_KEY}"}
+        with httpx.stream("POST", f"{gateway.url}/v1/chat/completions", json=body, headers=headers, trust_env=False) as answer:
+            lines = answer.iter_lines()
+            assert "Hello" in next(line for line in lines if "content" in line)
+            assert gateway.process is not None
+            gateway.process.terminate()
+            rest = [line for line in lines if line.startswith("data: ")]
+        never.set()
+        assert gateway.process.wait(20) == 0
+    assert "stopping" in rest[-1]
+    assert "[DONE]" not in rest[-1]
+    assert "Traceback" not in gateway.log()
+    (entry,) = gateway.ledger()
+    assert (entry["status"], entry["usage_at_least"]) == ("cancelled", True)
 
 
 def test_a_bad_configuration_tells_every_mistake_with_its_line(tmp_path: Path) -> None:

@@ -206,6 +206,20 @@ async def test_a_bill_above_its_hold_is_booked_and_told() -> None:
     assert bench.kinds() == ["bound_exceeded"]
 
 
+async def test_where_money_is_only_counted_no_bill_is_above_its_hold() -> None:
+    for terms in ({"max_parallel_requests": 2}, {"soft_budget": 0.1}, {"max_budget": 1.0, "mode": "shadow"}):
+        bench, key = Bench(), scope("key", "k", **terms)
+        await bench.budgets.settle(await bench.budgets.reserve([key], NanoUSD(0)), usd(0.05))
+        assert "bound_exceeded" not in bench.kinds()
+
+
+async def test_a_refusal_writes_small_amounts_so_that_people_can_read_them() -> None:
+    with pytest.raises(BudgetExceeded) as refused:
+        await Bench().budgets.reserve([scope("key_model", "k", max_budget=0.00001)], NanoUSD(12_345))
+    assert "needs up to $0.000012345; $0.00001 is free and open requests hold $0." in refused.value.message
+    assert "raise model_max_budget of this key." in refused.value.message
+
+
 async def test_parallel_requests_are_limited_with_and_without_a_budget() -> None:
     for terms in ({"max_parallel_requests": 2}, {"max_parallel_requests": 2, "max_budget": 9.0}):
         bench, key = Bench(), scope("key", "k", **terms)

@@ -101,6 +101,19 @@ def test_wrong_model_info_is_named_with_its_line(info: str, said: str) -> None:
         ("general_settings: {master_key: [a]}", "general_settings.master_key (gateway.yaml:1): must be text"),
         ("general_settings: {max_request_size_mb: 0}", "must be more than 0"),
         ("credential_list: [{credential_name: a}]", "credential_list[0].credential_values (gateway.yaml:1): is missing"),
+        (
+            "tollkeeper: {budgets: {enforcment: hard}}",
+            "tollkeeper.budgets.enforcment (gateway.yaml:1): unknown key; did you mean enforcement?",
+        ),
+        ("tollkeeper: {routing: {all_opn: refuse}}", "unknown key; did you mean all_open?"),
+        ("router_settings: {routing_groups: [{group_nam: a}]}", "unknown key; did you mean group_name?"),
+        ("litellm_settings: {budget_duration: fortnight}", "budget_duration (gateway.yaml:1): is not a duration"),
+        ("litellm_settings: {max_end_user_budget_duration: 2mo}", "is not a duration"),
+        ("litellm_settings: {timezone: Mars/Olympus}", "timezone (gateway.yaml:1): is no IANA time zone"),
+        (
+            "router_settings: {provider_budget_config: {openai: {budget_limit: 1, time_period: 0d}}}",
+            "provider_budget_config.openai.time_period (gateway.yaml:1): is not a duration",
+        ),
         ("tollkeeper: {budgts: 1}", "tollkeeper.budgts (gateway.yaml:1): unknown key; did you mean budgets?"),
         (
             "model_list: [{model_name: a, litellm_params: {model: openai/gpt-4o}, weight: 2}]",

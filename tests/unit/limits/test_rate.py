@@ -106,6 +106,8 @@ async def test_tokens_a_day_have_a_window_of_their_own(bench: Bench) -> None:
     with pytest.raises(RateLimited) as caught:
         await bench.limits.admit([key(tpd=100)], 30)
     assert caught.value.retry_after == 86400 - (START + 60) % 86400
+    both = await bench.limits.admit([key(tpm=50, tpd=1000)], 10)
+    assert (both.headers["x-ratelimit-api_key-limit-tokens"], both.headers["x-ratelimit-limit-tokens"]) == ("50", "50")
     bench.clock.advance(86400)
     await bench.limits.admit([key(tpd=100)], 30)
 

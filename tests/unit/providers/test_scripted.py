@@ -94,3 +94,74 @@ async def test_what_is_no_script_is_refused() -> None:
     wired = await scripted("fine")
     answer = await wired.chat(mock_response=7)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "mock_response")
+
+
+async def test_a_mocked_delay_timeout_and_tool_call_are_litellms() -> None:
+    wired = await scripted("fine")
+    assert (await wired.chat(mock_delay=2)).status_code == 200
+    assert wired.clock.slept == [2.0]
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+    choice = (await wired.chat(mock_tool_calls=[call])).json()["choices"][0]
+    assert (choice["message"]["tool_calls"], choice["finish_reason"]) == ([call], "tool_calls")
+    assert len((await wired.chat(n=3)).json()["choices"]) == 3
+    for field, wrong in (("mock_delay", -1), ("mock_delay", "long"), ("mock_tool_calls", "f"), ("mock_tool_calls", [{"id": 1}])):
+        answer = await wired.chat(**{field: wrong})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
+
+
+async def test_litellms_exceptions_by_name() -> None:
+    wired = await scripted("fine")
+    refused = await wired.chat(mock_response="Exception: content_filter_policy")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "content_policy_violation")
+    assert (await wired.chat(mock_response="Exception: mock_streaming_error")).status_code == 500
+    *_, last = await events_of(wired, mock_response="Exception: mock_streaming_error")
+    assert "error" in last
+
+
+@pytest.mark.parametrize("script", [["Hello", {"error": {"status": 503, "message": "later"}}], ["Hello", {"cut": True}]])
+async def test_a_script_that_breaks_breaks_a_buffered_answer_too(script: Any) -> None:
+    wired = await scripted(script)
+    assert (await wired.chat()).status_code >= 500
+    (entry,) = await wired.ledger()
+    assert entry["status"] == "failure"
+
+
+FALLBACKS = {
+    "fallbacks": [{"fast": ["safe"]}],
+    "context_window_fallbacks": [{"fast": ["safe"]}],
+    "content_policy_fallbacks": [{"fast": ["safe"]}],
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "status"),
+    [
+        ("mock_testing_fallbacks", 500),
+        ("mock_testing_context_fallbacks", 400),
+        ("mock_testing_content_policy_fallbacks", 400),
+        ("mock_testing_rate_limit_error", 429),
+    ],
+)
+async def test_fallbacks_can_be_rehearsed_without_hurting_a_deployment(field: str, status: int) -> None:
+    asked: list[str] = []
+
+    def answer(request: Any) -> Said:
+        asked.append(request.url.split("/")[2])
+        return Said(body={"choices": [{"message": {"content": "from afar"}}]})
+
+    rows = [model("fast", "openai/gpt-4o-mini", "http://fast.test/v1"), model("safe", "openai/gpt-4o-mini", "http://safe.test/v1")]
+    wired = await wire(answer, *rows, router_settings={"num_retries": 0, "allowed_fails": 0, **FALLBACKS})
+    for _ in range(5):
+        rehearsed = await wired.chat(**{field: True})
+        assert (rehearsed.status_code, rehearsed.headers["x-litellm-attempted-fallbacks"]) == (200, "1")
+    assert (await wired.chat(model="safe", **{field: True})).status_code == status
+    assert (await wired.chat()).status_code == 200
+    assert asked == ["safe.test"] * 5 + ["fast.test"]
+
+
+async def test_a_caller_cannot_bench_a_deployment_with_a_mocked_error() -> None:
+    rows = [model("fast", "openai/gpt-4o-mini", f"http://{name}.test/v1") for name in "ab"]
+    wired = await wire(lambda _: Said(body={"choices": [{"message": {"content": "x"}}]}), *rows, router_settings={"allowed_fails": 0})
+    for _ in range(10):
+        assert (await wired.chat(mock_response="litellm.InternalServerError", num_retries=0)).status_code == 500
+    assert (await wired.chat()).status_code == 200

@@ -15,6 +15,7 @@ from tollkeeper.admission.asking import asking, deadline_of, plan_of
 from tollkeeper.admission.attempts import Attempts
 from tollkeeper.admission.doorkeeper import Doorkeeper
 from tollkeeper.admission.payer import payer_of
+from tollkeeper.admission.told import answer_headers, error_headers
 from tollkeeper.admission.visit import Call, Visit, cannot_serve, entry_of, serving
 from tollkeeper.auth.access import may_use_model, may_use_route, visible_models
 from tollkeeper.auth.authenticate import Authenticator
@@ -22,7 +23,7 @@ from tollkeeper.auth.principal import Principal
 from tollkeeper.clock import Clock
 from tollkeeper.dialects.base import Json
 from tollkeeper.dialects.native import native
-from tollkeeper.errors import BadRequest, UpstreamError
+from tollkeeper.errors import BadRequest, TollkeeperError, UpstreamError
 from tollkeeper.ledger.account import Account
 from tollkeeper.ledger.book import Ledger
 from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_FAILURE, STATUS_SUCCESS
@@ -93,11 +94,13 @@ class Gateway:
             )
         except BaseException as error:
             await self._close(visit, STATUS_FAILURE if isinstance(error, Exception) else STATUS_CANCELLED, error)
+            if isinstance(error, TollkeeperError):
+                error.headers = {**error_headers(visit), **error.headers}
             raise
         if result.opened is None:
             visit.account.stated(result.usage, (result.body or {}).get("service_tier"))
             visit.account.first_token()
-        headers = visit.headers()
+        headers = answer_headers(visit, result.headers)
         if result.opened is not None:
             stream = MeteredStream(result.opened, visit.account, lambda status, error: self._close(visit, status, error))
             return Answer(headers, result.native, stream=stream)

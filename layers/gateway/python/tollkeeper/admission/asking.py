@@ -13,6 +13,7 @@ from tollkeeper.auth.records import Record
 from tollkeeper.clock import Clock
 from tollkeeper.errors import BadRequest, Forbidden
 from tollkeeper.providers.patience import usable
+from tollkeeper.providers.scripted import is_rehearsal
 from tollkeeper.routing.asked import Asked, Requirement, asked_for, required
 from tollkeeper.routing.health import Health
 from tollkeeper.routing.plan import Plan
@@ -54,6 +55,7 @@ def asking(call: Call, payer: Payer, group: ModelGroup, groups: Groups, now: flo
         require=(*decision.require, *_required(payer), *asked_for(body, headers)),
         phrases=tuple(f"{name.title()}: {headers[name]}" for name in MATCHED_HEADERS if name in headers),
         at=now,
+        rehearsal=is_rehearsal(body),
     )
     target = groups.find(decision.use) if decision.use else None
     return Asking(target or group, asked, wishes, decision)

@@ -1,6 +1,7 @@
 """One try of an admitted call at one deployment: room in the budgets, the request in its words, the provider's answer, what it cost."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tollkeeper.admission.doorkeeper import Doorkeeper
@@ -12,14 +13,18 @@ from tollkeeper.errors import UpstreamTimeout
 from tollkeeper.ledger.metered import Opened, open_stream
 from tollkeeper.providers.client import ProviderClient, may_have_been_billed
 from tollkeeper.providers.patience import Patience, patience_for
+from tollkeeper.providers.scripted import rehearsed_failure
 from tollkeeper.routing.plan import Attempt
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a successful try brought: a body or a stream, in the endpoint's own words if `native`, else the hub's. `usage` as in the hub."""
+    """What a successful try brought: a body or a stream, in the endpoint's own words if `native`, else the hub's. `usage` as in the hub;
+    `headers` are the provider's.
+    """
 
     native: bool
+    headers: Mapping[str, str]
     body: Json | None = None
     opened: Opened | None = None
     usage: Json | None = None
@@ -42,21 +47,26 @@ class Attempts:
         account.attempted(deployment, fallback=step.fallback)
         alias = call.body["model"]
         patience = patience_for(call.body, call.headers, deployment, visit.left(self._clock), at_most=_impatience(step))
+        began = self._clock.monotonic()
         try:
+            if not step.fallback and (failure := rehearsed_failure(call.body)) is not None:
+                raise failure
             async with asyncio.timeout(patience.first_byte if call.streamed else patience.whole):
                 if call.streamed:
                     opened = await open_stream(await self._client.stream(deployment, alias, body, patience, dialect))
-                    result = Result(dialect is not None, opened=opened)
+                    result = Result(dialect is not None, opened.stream.headers, opened=opened)
                 else:
                     done = await self._client.complete(deployment, alias, body, patience, dialect)
                     usage = dialect.usage(done.body) if dialect is not None else done.body.get("usage")
-                    result = Result(dialect is not None, done.body, usage=usage)
+                    result = Result(dialect is not None, done.headers, done.body, usage=usage)
         except BaseException as error:
             if may_have_been_billed(error):
                 account.lost(Usage(input=visit.input_estimate(deployment)), deployment)
             if isinstance(error, TimeoutError):
                 raise UpstreamTimeout(f"Timeout: {deployment.provider} did not answer in time.") from None
             raise
+        finally:
+            account.upstream += self._clock.monotonic() - began
         account.answered(deployment)
         return result
 

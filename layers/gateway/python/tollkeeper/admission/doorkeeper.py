@@ -28,6 +28,9 @@ from tollkeeper.money import ZERO, NanoUSD
 LIMIT_FIELDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 """The hub's names for an output limit: of several the smallest counts, and one goes upstream."""
 _MINUTE = 60
+COUNT_FIELDS = ("n", "best_of")
+"""How many answers are generated, and billed."""
+MOST_ANSWERS = 10_000
 MIN_OUTPUT_TOKENS = 64
 """A clamp below this is no useful answer; `tollkeeper.budgets.min_output_tokens`."""
 
@@ -132,7 +135,9 @@ class Doorkeeper:
     ) -> Ticket:
         if not any(cap.cap is not None for cap in caps):
             return Ticket(body, hold=await self._budgets.reserve(caps, ZERO) if caps else None, output=output)
-        hard = any(cap.cap is not None and cap.enforcement == "hard" and cap.mode == "enforce" for cap in caps)
+        hard = any(cap.binds for cap in caps)
+        if hard:
+            _check_counts(body)
         bound = _bound(body, raw, deployments, self._clock.now(), hard=hard, output=output)
         minimum = bound.minimum(self._min_output_tokens)
         hold = await self._budgets.reserve(caps, bound.amount, minimum=minimum, estimate=bound.estimate)
@@ -151,7 +156,9 @@ class Doorkeeper:
             return
         amount = ZERO
         if any(cap.cap is not None for cap in caps):
-            hard = any(cap.enforcement == "hard" for cap in caps)
+            hard = any(cap.binds for cap in caps)
+            if hard:
+                _check_counts(ticket.body)
             bound = _bound(ticket.body, raw, [deployment], self._clock.now(), hard=hard, output=ticket.output)
             limit = min(ticket.limit or bound.output_tokens, bound.output_tokens)
             ticket.limit = limit if ticket.output else None
@@ -212,6 +219,14 @@ def _asked(body: Json) -> int | None:
                 raise BadRequest(f"'{name}' must be a whole number of tokens, at least 1.", param=name, code="invalid_value")
             limits.append(value)
     return min(limits, default=None)
+
+
+def _check_counts(body: Json) -> None:
+    """What a lenient provider may read as a number, a bound must not read as one. Raises BadRequest naming the field."""
+    for name in COUNT_FIELDS:
+        value = body.get(name)
+        if value is not None and not (type(value) is int and 1 <= value <= MOST_ANSWERS):
+            raise BadRequest(f"'{name}' must be a whole number from 1 to {MOST_ANSWERS}.", param=name, code="invalid_value")
 
 
 def _limited(body: Json, limit: int) -> Json:

@@ -18,7 +18,6 @@ from tollkeeper.dialects.usage import Usage
 from tollkeeper.errors import BadRequest
 from tollkeeper.ledger.account import Account
 from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_CUT, STATUS_SUCCESS, Entry
-from tollkeeper.money import nano_to_usd
 from tollkeeper.providers.client import ProviderClient
 from tollkeeper.routing.plan import Plan
 from tollkeeper.routing.resolve import ModelGroup
@@ -99,21 +98,6 @@ class Visit:
         hidden = limit if thinks_unseen(deployment.model, self.call.body) else None
         received = output_tokens(account.text_bytes)
         return Usage(input=self.input_estimate(deployment), output=hidden or min(received, limit or received))
-
-    def headers(self) -> dict[str, str]:
-        """Of the answer."""
-        headers = {
-            "x-litellm-call-id": self.call.shown_id,
-            "x-request-id": self.call.id,
-            "x-litellm-model-id": self.account.entry.deployment_id or "",
-            "x-litellm-model-group": self.group.name,
-            "x-litellm-attempted-retries": str(self.plan.tries - 1 - self.plan.fallbacks_used),
-            "x-litellm-attempted-fallbacks": str(self.plan.fallbacks_used),
-            **self.ticket.headers,
-        }
-        if (cost := self.account.cost()) is not None:
-            headers["x-litellm-response-cost"] = repr(nano_to_usd(cost.total))
-        return headers
 
 
 def entry_of(call: Call, principal: Principal, payer: Payer, now: float) -> Entry:

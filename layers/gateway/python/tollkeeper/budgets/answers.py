@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from tollkeeper.budgets.hold import Refusal
 from tollkeeper.clock import iso
 from tollkeeper.errors import BudgetExceeded, RateLimited
-from tollkeeper.money import nano_to_usd
+from tollkeeper.money import NANO_PER_USD, nano_to_usd
 
 _EXCEEDED: Mapping[str, str] = {
     "key": "Budget has been exceeded! Key={name} Current cost: {spent}, Max budget: {limit}",
@@ -37,7 +37,6 @@ def exceeded(refusal: Refusal, status: int) -> BudgetExceeded:
     return BudgetExceeded(
         f"{_opening(refusal)}{_figures(refusal)} {_remedy(refusal)}",
         status=status,
-        code="budget_exceeded",
         extra=_fields(refusal),
         headers={"x-should-retry": "false"},
     )
@@ -79,16 +78,23 @@ def _opening(refusal: Refusal) -> str:
 
 def _figures(refusal: Refusal) -> str:
     scope, balance = refusal.scope, refusal.balance
-    left = nano_to_usd(max((scope.cap or 0) - balance.committed, 0))
-    held, needed = nano_to_usd(balance.held), nano_to_usd(refusal.needed)
+    left, held, needed = _usd(max((scope.cap or 0) - balance.committed, 0)), _usd(balance.held), _usd(refusal.needed)
     period = f" per {scope.window.duration}" if scope.window.duration else ""
-    return f". This request needs up to ${needed}; ${left}{period} is free and open requests hold ${held}."
+    return f". This request needs up to {needed}; {left}{period} is free and open requests hold {held}."
+
+
+def _usd(nano: int) -> str:
+    """Never in powers of ten: people read this."""
+    whole, rest = divmod(nano, NANO_PER_USD)
+    return f"${whole}.{rest:09d}".rstrip("0").rstrip(".")
 
 
 def _remedy(refusal: Refusal) -> str:
     end = refusal.scope.window.end
     resets = f"Resets at {iso(end)}. " if end is not None else ""
-    return resets + _REMEDY.format(field="max_budget", kind=refusal.scope.kind.replace("_", " "))
+    owner = refusal.scope.kind.removesuffix("_model")
+    field = "max_budget" if owner == refusal.scope.kind else "model_max_budget"
+    return resets + _REMEDY.format(field=field, kind=owner.replace("_", " "))
 
 
 def _fields(refusal: Refusal) -> dict[str, str | float | None]:

@@ -192,7 +192,7 @@ def _input_tokens(size: int, found: Survey, tariff: Tariff) -> int:
     if found.opaque:
         return window
     media = sum(media_tokens(item, tariff.provider, tariff.model) for item in found.media)
-    added = hidden_tokens(tariff.provider) + (TOOL_PROMPT_TOKENS if found.has_tools else 0)
+    added = hidden_tokens(tariff.provider, tariff.model, formatted=found.formatted) + (TOOL_PROMPT_TOKENS if found.has_tools else 0)
     return min(max(size - found.encoded, 0) + media + added, window)
 
 

@@ -13,9 +13,7 @@ request: an estimate cannot see it.
 from collections.abc import Mapping
 from typing import Any
 
-from tollkeeper.budgets.bound import Bound
 from tollkeeper.budgets.media import TOOL_PROMPT_TOKENS, hidden_tokens, media_tokens, survey
-from tollkeeper.dialects.usage import Usage
 
 _FRAME, _TOOL_FRAME = 16, 48
 _BYTES_PER_FILE_TOKEN = 16
@@ -33,36 +31,8 @@ def input_tokens(request: Mapping[str, Any], size: int, provider: str = "", mode
     """What the provider is likely to count for a request of `size` JSON bytes."""
     found = survey(request)
     media = sum(media_tokens(item, provider, model) or item.encoded // _BYTES_PER_FILE_TOKEN for item in found.media)
-    return (size - found.encoded) // 2 + media + hidden_tokens(provider) + (TOOL_PROMPT_TOKENS if found.has_tools else 0)
-
-
-def cut_usage(
-    bound: Bound,
-    request: Mapping[str, Any],
-    size: int,
-    *,
-    received: int,
-    tool_calls: int = 0,
-    known: Usage | None = None,
-    hidden: bool = False,
-) -> Usage:
-    """The usage to bill for a call that ended early. `known` is what the provider said before it ended (Anthropic's message_start).
-
-    `hidden`: the model reasons without showing it, so that what was received says nothing; the output limit is billed then.
-    """
-    said = known or Usage()
-    seen = bound.output_tokens if hidden else min(output_tokens(received, tool_calls), bound.output_tokens)
-    guessed = min(input_tokens(request, size), bound.input_tokens)
-    return Usage(
-        input=said.input or guessed,
-        output=max(said.output, seen),
-        cache_read=said.cache_read,
-        cache_creation=said.cache_creation,
-        cache_creation_1h=said.cache_creation_1h,
-        reasoning=said.reasoning,
-        audio_input=said.audio_input,
-        audio_output=said.audio_output,
-    )
+    hidden = hidden_tokens(provider, model, formatted=found.formatted) + (TOOL_PROMPT_TOKENS if found.has_tools else 0)
+    return (size - found.encoded) // 2 + media + hidden
 
 
 def expected_tokens(request: Mapping[str, Any], size: int) -> int:

@@ -60,6 +60,8 @@ class Hold:
     created: float
     parts: tuple[Part, ...] = ()
     clamped: bool = False
+    spent: Mapping[str, int] = field(default_factory=dict)
+    """What had been spent before, by kind of scope, where the reserving write showed it (the longest window, if there are several)."""
 
 
 @dataclass(frozen=True, slots=True)

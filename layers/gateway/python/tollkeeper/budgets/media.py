@@ -36,6 +36,10 @@ _HIDDEN_TOKENS: tuple[tuple[str, int], ...] = (
     ("xai", 1_024),
 )
 _HIDDEN_TOKENS_ELSEWHERE = 512
+_PLAINLY_COUNTED = re.compile(r"(?:.*/)?(?:gpt-(?!oss)|chatgpt-|o[1-9]\b|claude-|gemini-|deepseek-)")
+_HIDDEN_WHERE_PLAIN = 128
+"""Models whose providers add nothing to a plain conversation: in every recorded one they counted at least 32 tokens less than its JSON
+has bytes. A format for the answer is rendered into a prompt of its own (recorded: 332), and so is not plain."""
 """Chat templates and system notes; the largest recorded excess over bytes elsewhere is 332."""
 TOOL_PROMPT_TOKENS = 1_536
 """Added when the request has tools: up to 804 at Anthropic, 1,204 recorded with its tool search.
@@ -50,6 +54,7 @@ _OWN_TOOLS = frozenset({"function", "custom"})
 _TOOL_SWITCHES = ("web_search_options", "search_parameters", "plugins", "mcp_servers", "enable_search", "web_search")
 _SEARCHING_MODELS = re.compile(r"compound|:online|-search|sonar-deep|deep-research")
 _REFERENCES = ("cachedContent", "cached_content", "previous_response_id", "conversation", "container")
+_FORMS = ("response_format", "output_format", "output_config", "text", "generationConfig", "format", "guided_json", "structured_outputs")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=_-]*")
 _SAMPLE = 256
 
@@ -72,6 +77,8 @@ class Survey:
     tool_uses: int
     referenced: bool
     """It names content that lies with the provider."""
+    formatted: bool = False
+    """It asks for an answer in a certain form."""
 
     @property
     def encoded(self) -> int:
@@ -95,6 +102,7 @@ def survey(request: Mapping[str, Any]) -> Survey:
         has_tools=bool(tools or request.get("functions") or request.get("toolConfig")),
         tool_uses=uses,
         referenced=any(request.get(name) for name in _REFERENCES) or isinstance(request.get("prompt"), Mapping),
+        formatted=any(request.get(name) for name in _FORMS),
     )
 
 
@@ -113,9 +121,10 @@ def media_tokens(item: Media, provider: str, model: str) -> int:
     return 0
 
 
-def hidden_tokens(provider: str) -> int:
-    """Input tokens the provider adds to every request."""
-    return next((most for who, most in _HIDDEN_TOKENS if provider.startswith(who)), _HIDDEN_TOKENS_ELSEWHERE)
+def hidden_tokens(provider: str, model: str, *, formatted: bool) -> int:
+    """Input tokens the provider adds to every request by itself."""
+    elsewhere = _HIDDEN_WHERE_PLAIN if not formatted and _PLAINLY_COUNTED.match(model) else _HIDDEN_TOKENS_ELSEWHERE
+    return next((most for who, most in _HIDDEN_TOKENS if provider.startswith(who)), elsewhere)
 
 
 def _uses(tool: Mapping[str, Any]) -> int:

@@ -130,7 +130,11 @@ class Budgets:
         identity = counter.hold_attribute(created, self._clock.new_id())
         takes = (self._slices.take(scope, identity, demand.of(scope, want)) for scope in scopes)
         outcomes, _ = await asyncio.gather(asyncio.gather(*takes), self._enlist(scopes, created))
-        hold = Hold(identity, NanoUSD(want), created, tuple(part for outcome in outcomes for part in outcome.parts))
+        parts = tuple(part for outcome in outcomes for part in outcome.parts)
+        spent: dict[str, int] = {
+            scope.kind: outcome.balance.spent for scope, outcome in zip(scopes, outcomes, strict=True) if outcome.balance
+        }
+        hold = Hold(identity, NanoUSD(want), created, parts, spent=spent)
         try:
             refusals = [refusal for scope, outcome in zip(scopes, outcomes, strict=True) if (refusal := self._judge(scope, outcome, want))]
         except StoreUnavailable:
@@ -231,7 +235,7 @@ class Budgets:
             state: tuple(part for part, end in zip(hold.parts, ends, strict=True) if end == state) for state in ("unsettled", "gone")
         }
         if actual > hold.amount:
-            for scope in {id(part.scope): part.scope for part in hold.parts if part.scope.enforcement == "hard"}.values():
+            for scope in {id(part.scope): part.scope for part in hold.parts if part.scope.binds}.values():
                 self._tell("bound_exceeded", scope, hold=hold.id, amount=hold.amount, actual=actual)
         return Settlement(NanoUSD(actual), by_state["unsettled"], by_state["gone"])
 

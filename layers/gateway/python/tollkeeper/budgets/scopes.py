@@ -82,6 +82,11 @@ class ScopeCap:
         return None if self.window.end is None else int(self.window.end) + TTL_GRACE
 
     @property
+    def binds(self) -> bool:
+        """Whether what is held here is an upper bound of what may be spent."""
+        return self.cap is not None and self.enforcement == "hard" and self.mode == "enforce"
+
+    @property
     def sliceable(self) -> bool:
         """A limit on parallel calls needs every open hold in one item, and itself keeps that item small."""
         return self.cap is not None and self.max_parallel is None and self.mode == "enforce" and self.max_slices > 1

@@ -4,13 +4,15 @@ Text from the environment counts as the number or boolean it spells (`rpm: os.en
 https://docs.litellm.ai/docs/proxy/configs
 """
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from tollkeeper.config.findings import Findings, Path
+from tollkeeper.config.findings import Findings, Path, did_you_mean
 from tollkeeper.config.identity import IamCaller, JwtSettings
 from tollkeeper.config.routing_schema import Pattern, RoutingSettings, Strategy
 
@@ -29,6 +31,27 @@ def _not_boolean(value: Any) -> Any:
     return value
 
 
+def _duration(value: str) -> str:
+    # The same words as budgets/windows.py takes: a budget that is refused at the first call should have been refused here.
+    match = re.fullmatch(r"\s*([0-9]{1,9})(s|m|h|d|w|mo)\s*", value.lower())
+    count, unit = (int(match[1]), match[2]) if match else (0, "")
+    if not count or (unit == "mo" and count > 1) or count * _SECONDS.get(unit, 0) > _LONGEST:
+        raise PydanticCustomError("duration", "is not a duration of at most ten years")
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise PydanticCustomError("zone", "is no IANA time zone this machine knows") from None
+    return value
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_LONGEST = 3660 * 86_400
+
+
 def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -38,6 +61,8 @@ Seconds = Annotated[float, BeforeValidator(_not_boolean), Field(gt=0)]
 Number = Annotated[float, BeforeValidator(_not_boolean), Field(ge=0)]
 Dollars = Annotated[float, BeforeValidator(_not_boolean), Field(ge=0, le=10**12)]
 Text = Annotated[str, Field(min_length=1)]
+Duration = Annotated[str, AfterValidator(_duration)]
+Zone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
 
 RetryClass = Literal[
@@ -101,7 +126,7 @@ class Params(Section):
     extra_headers: dict[str, str] | None = None
     extra_body: dict[str, Any] | None = None
     max_budget: Dollars | None = None
-    budget_duration: Text | None = None
+    budget_duration: Duration | None = None
     max_parallel_requests: Count | None = None
     tags: list[Text] | None = None
     tag_regex: list[Pattern] | None = None
@@ -175,11 +200,11 @@ class LiteLLMSettings(Section):
     request_timeout: Seconds | None = None
     num_retries: Count | None = None
     max_budget: Dollars | None = None
-    budget_duration: Text | None = None
-    timezone: Text | None = None
+    budget_duration: Duration | None = None
+    timezone: Zone | None = None
     budget_exceeded_status_code: Literal[400, 402, 422, 429] | None = None
     max_end_user_budget: Dollars | None = None
-    max_end_user_budget_duration: Text | None = None
+    max_end_user_budget_duration: Duration | None = None
     cost_discount_config: dict[str, Share] | None = None
     cost_margin_config: dict[str, Margin | Markup] | None = None
     allowed_fails: Count | None = None
@@ -194,7 +219,7 @@ class ProviderBudget(Section):
     """One row of provider_budget_config. https://docs.litellm.ai/docs/proxy/provider_budget_routing"""
 
     budget_limit: Dollars
-    time_period: Text
+    time_period: Duration
 
 
 class StrategyArgs(Section):
@@ -275,8 +300,23 @@ def check(model: type[Model], data: Any, path: Path, findings: Findings) -> Mode
         return model.model_validate(data)
     except ValidationError as error:
         for mistake in error.errors(include_url=False, include_input=False):
-            findings.error((*path, *_plain(mistake["loc"])), *_said(mistake))
+            place = _plain(mistake["loc"])
+            said = _unknown(model, place) if mistake["type"] == "extra_forbidden" else _said(mistake)
+            findings.error((*path, *place), *said)
     return None
+
+
+def _unknown(model: type[BaseModel], place: Path) -> tuple[str, str]:
+    """A key that a closed mapping inside `model` does not have."""
+    for step in place[:-1]:
+        field = model.model_fields.get(str(step))
+        inner = [part for part in (field.annotation, *get_args(field.annotation)) if _is_model(part)] if field else []
+        model = inner[0] if inner else model
+    return "unknown key", did_you_mean(str(place[-1]), model.model_fields, "remove it")
+
+
+def _is_model(part: Any) -> bool:
+    return isinstance(part, type) and issubclass(part, BaseModel)
 
 
 def _plain(loc: tuple[str | int, ...]) -> Path:
@@ -295,6 +335,8 @@ _SAID: Mapping[str, tuple[str, str]] = {
     "list_type": ("must be a list", "write one item per line, each after `- `"),
     "dict_type": ("must be a mapping", "write `key: value` lines below it"),
     "model_type": ("must be a mapping", "write `key: value` lines below it"),
+    "duration": ("is not a duration of at most ten years", "write a number and s, m, h, d or w, or 1mo, such as 24h or 7d"),
+    "zone": ("is no IANA time zone this machine knows", "write one such as Europe/Berlin"),
     "model_attributes_type": ("must be a mapping", "write `key: value` lines below it"),
 }
 

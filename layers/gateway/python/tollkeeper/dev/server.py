@@ -18,8 +18,10 @@ from tollkeeper import bootstrap
 from tollkeeper.config.snapshot import Snapshot
 from tollkeeper.dev.discover import discover
 from tollkeeper.errors import ConfigError, TollkeeperError
-from tollkeeper.settings import Settings
+from tollkeeper.settings import Settings, secret_env
 from tollkeeper.telemetry import log
+
+MOST_WARNINGS = 10
 
 
 def main() -> None:
@@ -32,19 +34,19 @@ def main() -> None:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             running = runner.run(installation.start())
             _greet(running, runner.run(running.shown_master_key()), listener.getsockname()[1], arguments.host)
-            runner.run(_serve(running, listener))
+            runner.run(_serve(running, listener, arguments.grace))
     except (TollkeeperError, ValueError, OSError) as error:
         sys.exit(f"tollkeeper: {_plain(error)}")
 
 
-async def _serve(running: bootstrap.Running, listener: socket.socket) -> None:
+async def _serve(running: bootstrap.Running, listener: socket.socket, grace: int) -> None:
     config = uvicorn.Config(
         bootstrap.local_app(running),
         log_config=None,
         access_log=False,
         server_header=False,
         lifespan="on",
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=grace,
         timeout_keep_alive=75,
     )
     await _Server(config).serve(sockets=[listener])
@@ -74,8 +76,11 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen(2048)
+    except OverflowError:
+        raise OSError(f"cannot listen on {host}:{port}: a port is a number from 0 to 65535") from None
     except OSError as error:
-        raise OSError(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}; choose another with PORT=") from None
+        reason = os.strerror(error.errno) if isinstance(error.errno, int) and error.errno > 0 else "the address is not known"
+        raise OSError(f"cannot listen on {host}:{port}: {reason}; choose another with PORT=") from None
     return listener
 
 
@@ -86,16 +91,37 @@ def _greet(running: bootstrap.Running, key: str, port: int, host: str) -> None:
     print(f"Tollkeeper is up on {base}  (state: {running.installation.settings.state})")
     print(f"  models      {', '.join(names)}")
     print(f"  master key  {key}")
-    for warning in snapshot.warnings:
+    warnings = [*_unset(snapshot), *snapshot.warnings]
+    for warning in warnings[:MOST_WARNINGS]:
         print(f"  warning     {warning}")
+    if (more := len(warnings) - MOST_WARNINGS) > 0:
+        print(f"  warning     … and {more} more; `tollkeeper config validate` says them all")
     if snapshot.unsupported:
         print(f"  not supported yet, ignored: {', '.join(snapshot.unsupported)}")
     model = next((name for name in names if "*" not in name), names[0] if names else "demo")
     print("  try it:")
-    shown = key if key.startswith("sk-") else "$MASTER_KEY"
+    quote, shown = ("'", key) if key.startswith("sk-") else ('"', f"${_variable(running)}")
     body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
-    print(f"""    curl -s {base}/v1/chat/completions -H 'Authorization: Bearer {shown}' -H 'Content-Type: application/json' -d '{body}'""")
+    auth = f"-H {quote}Authorization: Bearer {shown}{quote} -H 'Content-Type: application/json'"
+    print(f"    curl -s {base}/v1/chat/completions {auth} -d '{body}'")
     sys.stdout.flush()
+
+
+def _unset(snapshot: Snapshot) -> list[str]:
+    """Credentials that will be missing at their first use, unless somebody sets them until then."""
+    missing: dict[str, list[str]] = {}
+    for row in snapshot.deployments:
+        if row.api_key is not None and row.api_key.source == "env" and row.mock_response is None and secret_env(row.api_key.value) is None:
+            missing.setdefault(row.api_key.value, []).append(row.group)
+    return [f"{name} is not set; calls to {', '.join(dict.fromkeys(groups))} will fail" for name, groups in missing.items()]
+
+
+def _variable(running: bootstrap.Running) -> str:
+    """The environment variable the master key is read from, so that the line below works as pasted where it is set."""
+    secret = running.installation.snapshot.master_key
+    if running.installation.settings.master_key:
+        return "TOLLKEEPER_MASTER_KEY"
+    return secret.value if secret is not None and secret.source == "env" else "MASTER_KEY"
 
 
 def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
@@ -112,6 +138,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=4000)
     parser.add_argument("--state", default=".tollkeeper", help="folder of the embedded store")
+    parser.add_argument("--grace", type=int, default=10, help="seconds that open calls get to finish after SIGTERM")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     return parser.parse_args()
 

@@ -9,48 +9,22 @@ from typing import Any
 from tollkeeper.dialects.base import Json, Target
 from tollkeeper.errors import BadRequest, UnsupportedParams
 
-GATEWAY_FIELDS = frozenset(
-    {
-        "additional_drop_params",
-        "allowed_openai_params",
-        "api_base",
-        "api_key",
-        "api_version",
-        "base_url",
-        "cache",
-        "caching",
-        "content_policy_fallbacks",
-        "context_window_fallbacks",
-        "custom_llm_provider",
-        "disable_fallbacks",
-        "drop_params",
-        "extra_body",
-        "extra_headers",
-        "fallbacks",
-        "guardrail_config",
-        "guardrails",
-        "litellm_call_id",
-        "litellm_metadata",
-        "litellm_session_id",
-        "litellm_trace_id",
-        "max_retries",
-        "mock_response",
-        "mock_testing_content_policy_fallbacks",
-        "mock_testing_context_fallbacks",
-        "mock_testing_fallbacks",
-        "mock_timeout",
-        "model_info",
-        "no-log",
-        "num_retries",
-        "priority",
-        "proxy_server_request",
-        "request_timeout",
-        "secret_fields",
-        "stream_timeout",
-        "tags",
-        "timeout",
-    }
-)
+_ADDRESSED_TO_GATEWAY = """
+    acompletion additional_drop_params allowed_model_region allowed_openai_params api_base api_key api_version
+    assistant_continue_message base_url cache cache_control_injection_points caching caching_groups complete_response
+    configurable_clientside_auth_params content_policy_fallbacks context_window_fallback_dict context_window_fallbacks
+    cooldown_time custom_llm_provider deployment_id disable_fallbacks drop_params enable_json_schema_validation
+    ensure_alternating_roles extra_body extra_headers fallback_depth fallbacks force_timeout guardrail_config guardrails
+    hf_model_name input_cost_per_second input_cost_per_token litellm_agent_id litellm_call_id litellm_credential_name
+    litellm_logging_obj litellm_metadata litellm_request_debug litellm_session_id litellm_trace_id logger_fn max_fallbacks
+    max_retries merge_reasoning_content_in_choices mock_delay mock_response mock_testing_content_policy_fallbacks
+    mock_testing_context_fallbacks mock_testing_fallbacks mock_testing_rate_limit_error mock_timeout mock_tool_calls model_info
+    model_list no-log no_log num_retries output_cost_per_second output_cost_per_token policies preset_cache_key priority
+    prompt_id prompt_label prompt_variables prompt_version provider_specific_header proxy_server_request region_name
+    request_timeout retry_policy retry_strategy rpm secret_fields shared_session ssl_verify stream_timeout
+    supports_system_message tags timeout tpm ttl use_in_pass_through use_litellm_proxy user_config user_continue_message verbose
+"""
+GATEWAY_FIELDS = frozenset(_ADDRESSED_TO_GATEWAY.split())
 """Request-body fields that LiteLLM clients address to the gateway (https://docs.litellm.ai/docs/proxy/user_keys). Never sent upstream."""
 
 FORWARDED_HEADERS = frozenset({"anthropic-beta", "openai-beta", "http-referer", "x-title"})

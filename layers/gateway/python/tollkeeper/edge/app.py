@@ -49,7 +49,7 @@ def create_app(parts: EdgeParts) -> Starlette:
 
     app = Starlette(routes=_routes(parts), lifespan=lifespan)
     app.router.redirect_slashes = False
-    app.router.default = parts.fallback or _not_found
+    app.router.default = parts.fallback or _not_found(parts.clock)
     return app
 
 
@@ -66,14 +66,15 @@ def _routes(parts: EdgeParts) -> list[BaseRoute]:
     paths: dict[str, dict[str, ASGIApp]] = {}
     for method, path, app in rows:
         paths.setdefault(path, {})[method] = app
-    return [Route(path, _Endpoint(methods)) for path, methods in paths.items()]
+    return [Route(path, _Endpoint(methods, parts.clock)) for path, methods in paths.items()]
 
 
 class _Endpoint:
     """One path, its methods (`*`: any). Starlette hands raw ASGI to objects, and builds a Request for functions and bound methods."""
 
-    def __init__(self, methods: Mapping[str, ASGIApp]) -> None:
+    def __init__(self, methods: Mapping[str, ASGIApp], clock: Clock) -> None:
         self._methods = methods
+        self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
@@ -81,13 +82,16 @@ class _Endpoint:
         if app is None:
             allowed = ", ".join(self._methods)
             error = CallerError(f"{method} is not allowed here; use {allowed}.", status=405, headers={"allow": allowed})
-            await send_json(send, *openai_error(error, ""))
+            await send_json(send, *openai_error(error, self._clock.new_id()))
             return
         await app(scope, receive, send)
 
 
-async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] != "http":
-        return
-    error = NotFound(f"Unknown route: {scope['method']} {scope['path'][:200]}", code="unknown_url", type="invalid_request_error")
-    await send_json(send, *openai_error(error, ""))
+def _not_found(clock: Clock) -> ASGIApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        error = NotFound(f"Unknown route: {scope['method']} {scope['path'][:200]}", code="unknown_url", type="invalid_request_error")
+        await send_json(send, *openai_error(error, clock.new_id()))
+
+    return app

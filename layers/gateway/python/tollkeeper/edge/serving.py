@@ -2,6 +2,7 @@
 caller's own error shape. What differs is an `Api` row.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +15,7 @@ from tollkeeper.dialects.fields import unfold_extra_body
 from tollkeeper.edge.http import ClientGone, Receive, Scope, Send, headers_of, query_of, read_json, send_json
 from tollkeeper.edge.problems import openai_error, openai_error_event
 from tollkeeper.edge.sse import EVENTS, EventStream, Media
-from tollkeeper.errors import BadRequest
+from tollkeeper.errors import BadRequest, OurError
 from tollkeeper.pipeline import Answer, Gateway
 
 
@@ -95,8 +96,7 @@ class Desk:
             body["model"] = model
         body = api.check(body, headers)
         deadline = scope.get("extensions", {}).get("tollkeeper.deadline")
-        shown_id = headers.get("x-litellm-call-id", call_id)[:128]
-        return Call(call_id, shown_id, body, raw, headers, query_of(scope), deadline, api.endpoint, api.to_hub)
+        return Call(call_id, _shown_id(headers, call_id), body, raw, headers, query_of(scope), deadline, api.endpoint, api.to_hub)
 
     def events(self, receive: Receive, send: Send, media: Media = EVENTS) -> EventStream:
         return EventStream(receive, send, self._heartbeat_seconds, media)
@@ -121,8 +121,15 @@ class ApiEndpoint:
                 await send_json(send, 200, answer.headers, say(answer.body or {}, call.body))
         except ClientGone:
             return
+        except asyncio.CancelledError:
+            # Nobody but a server that stops cancels this task (a caller who leaves is noticed by who serves it).
+            await self._refuse(scope, send, _stopping(), call_id)
         except Exception as error:  # noqa: BLE001 - the edge is where every failure gets its answer
-            await send_json(send, *self._api.error(error, call_id))
+            await self._refuse(scope, send, error, call_id)
+
+    async def _refuse(self, scope: Scope, send: Send, error: Exception, call_id: str) -> None:
+        status, headers, body = self._api.error(error, call_id)
+        await send_json(send, status, {**headers, "x-litellm-call-id": _shown_id(headers_of(scope), call_id)}, body)
 
     async def _stream(self, call: Call, receive: Receive, send: Send) -> None:
         events = self._desk.events(receive, send, self._api.media)
@@ -137,10 +144,10 @@ class ApiEndpoint:
 
         try:
             await events.run(produce, {"x-litellm-call-id": call.shown_id})
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             if not events.begun:
                 raise
-            await events.write(frames.fail(error, call.shown_id))
+            await events.write(frames.fail(_stopping() if isinstance(error, asyncio.CancelledError) else error, call.shown_id))
             await events.end()
 
 
@@ -157,6 +164,15 @@ async def _relay(answer: Answer, frames: Frames, events: EventStream) -> None:
         await events.end()
     finally:
         await answer.stream.aclose()
+
+
+def _shown_id(headers: Mapping[str, str], call_id: str) -> str:
+    """The caller's own name for its call, if it has one."""
+    return headers.get("x-litellm-call-id", call_id)[:128]
+
+
+def _stopping() -> OurError:
+    return OurError("The gateway is stopping. Try again.", status=503, type="service_unavailable", headers={"x-should-retry": "true"})
 
 
 def model_named(body: Json, route: str) -> Json:

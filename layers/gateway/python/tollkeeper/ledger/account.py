@@ -24,6 +24,8 @@ class Account:
         self.text_bytes = 0
         self.lost_cost = ZERO
         self._tier: Any = None
+        self.upstream = 0.0
+        """Seconds spent waiting for providers, up to the answer or its first content."""
         self._clock = clock
         self._started = clock.monotonic()
 
@@ -70,8 +72,12 @@ class Account:
             return None
         return cost_of(self.usage, self.prices)
 
+    def elapsed(self) -> float:
+        """Seconds since the call was let in."""
+        return self._clock.monotonic() - self._started
+
     def elapsed_ms(self) -> int:
-        return round((self._clock.monotonic() - self._started) * 1000)
+        return round(self.elapsed() * 1000)
 
     def close(
         self, status: str, error: BaseException | None = None, *, estimate: Usage | None = None, most: NanoUSD | None = None

@@ -167,7 +167,9 @@ def _headers(counted: Sequence[tuple[_Gate, Item]], now: float) -> dict[str, str
             if most is None:
                 continue
             left = max(most - int(counter.get(kind, 0)), 0)
-            headers[f"x-ratelimit-{who}-limit-{kind}"], headers[f"x-ratelimit-{who}-remaining-{kind}"] = str(most), str(left)
+            # A scope's minute comes before its day: under its own name the minute's limit stands, as in LiteLLM.
+            headers.setdefault(f"x-ratelimit-{who}-limit-{kind}", str(most))
+            headers.setdefault(f"x-ratelimit-{who}-remaining-{kind}", str(left))
             if left < tightest.get(kind, left + 1):
                 tightest[kind] = left
                 headers[f"x-ratelimit-limit-{kind}"], headers[f"x-ratelimit-remaining-{kind}"] = str(most), str(left)

@@ -23,6 +23,7 @@ from tollkeeper.dialects.base import (
 from tollkeeper.errors import TollkeeperError, UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
 from tollkeeper.providers import scripted
 from tollkeeper.providers.credentials import Credentials
+from tollkeeper.providers.headers import shown_headers
 from tollkeeper.providers.patience import Patience
 from tollkeeper.providers.signers import MachineKeys, Signers
 from tollkeeper.providers.target import target_for
@@ -136,6 +137,7 @@ class ProviderClient:
             return response
         body = await read_all(response, MAX_ERROR_BYTES)
         error = attempt.dialect.decode_error(response.status, response.headers, body, attempt.target)
+        error.headers = {**shown_headers(response.headers), **error.headers}
         raise _named(error, attempt.deployment)
 
     async def _renewed(self, deployment: Deployment) -> bool:

@@ -4,16 +4,20 @@ A script becomes OpenAI wire bytes, which then take the same way as a provider's
 
 - a text: the answer (streamed word by word); LiteLLM's error names (`litellm.RateLimitError`, …) make that error instead
 - an object with `choices`: a whole chat.completion, as it stands
+- `Exception: content_filter_policy` (refused as content) and `Exception: mock_streaming_error` (broken after the first words)
 - `{"demo": true}`: answers sensibly to whatever is asked: calls the first tool, fills the JSON schema, or talks
 - a list of steps: a text; {"reasoning": text}; {"tool_call": {"name", "arguments"}}; {"sleep": seconds};
   {"error": {"status", "message", "type", "code", "retry_after"}} (a status line if nothing was said yet, in-band afterwards);
   {"cut": true} (the connection just ends); {"usage": {...}}; {"finish": reason}
 
-https://docs.litellm.ai/docs/completion/mock_requests
+Beside a script a request may say `mock_tool_calls` (OpenAI's tool calls, added to the answer), `mock_delay` (seconds before it) and
+`mock_timeout: true` (no answer at all). `mock_testing_fallbacks`, `mock_testing_context_fallbacks`, `mock_testing_content_policy_fallbacks`
+and `mock_testing_rate_limit_error` make the first model group fail, so that its fallbacks can be seen to work.
+https://docs.litellm.ai/docs/completion/mock_requests https://docs.litellm.ai/docs/proxy/reliability#test-fallbacks
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -21,7 +25,16 @@ import orjson
 from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Deployment
 from tollkeeper.dialects.base import Json
-from tollkeeper.errors import BadRequest, UpstreamTimeout
+from tollkeeper.errors import (
+    BadRequest,
+    ContentPolicyViolation,
+    ContextWindowExceeded,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from tollkeeper.providers.examples import example_of
 
 BASE_URL = "scripted://"
@@ -44,10 +57,35 @@ Script = str | Json | list[Any]
 Step = tuple[float, bytes]
 
 
+_REHEARSALS: Mapping[str, Callable[[str], UpstreamError]] = {
+    "mock_testing_fallbacks": UpstreamFailed,
+    "mock_testing_context_fallbacks": lambda message: ContextWindowExceeded(message, code="context_length_exceeded"),
+    "mock_testing_content_policy_fallbacks": lambda message: ContentPolicyViolation(message, code="content_policy_violation"),
+    "mock_testing_rate_limit_error": UpstreamRateLimited,
+}
+_SCRIPTING = ("mock_response", "mock_tool_calls", "mock_timeout")
+_MOST_ANSWERS, _LONGEST_DELAY = 128, 3600.0
+
+
 def script_for(deployment: Deployment, request: Json) -> Script | None:
-    """The request's own script wins, as in LiteLLM."""
+    """The request's own script wins, as in LiteLLM. None: a provider is to be asked."""
     script: Script | None = request.get("mock_response")
+    if script is None and (request.get("mock_tool_calls") or request.get("mock_timeout")):
+        return []
     return script if script is not None else deployment.mock_response
+
+
+def is_rehearsal(request: Mapping[str, Any]) -> bool:
+    """Whether the caller itself decides how this call goes: that must say nothing of the deployment."""
+    return any(request.get(name) not in (None, False) for name in _SCRIPTING) or rehearsed_failure(request) is not None
+
+
+def rehearsed_failure(request: Mapping[str, Any]) -> UpstreamError | None:
+    """What the first model group is to fail with, if the request asks for that."""
+    for name, made in _REHEARSALS.items():
+        if request.get(name) is True:
+            return made(f"Mocked error: the request said {name}.")
+    return None
 
 
 class ScriptedTransport:
@@ -58,17 +96,20 @@ class ScriptedTransport:
 
     async def answer(self, script: Script | None, request: Json, first_byte: float | None) -> "ScriptedResponse":
         """Raises UpstreamTimeout when the script sleeps past `first_byte` seconds before it says anything."""
-        steps = _normalise(script, request)
+        steps = _steps(script, request)
         try:
             async with asyncio.timeout(first_byte):
                 while steps and "sleep" in steps[0]:
                     await self._clock.sleep(float(steps.pop(0)["sleep"]))
         except TimeoutError as error:
             raise UpstreamTimeout("Timeout: the scripted provider did not answer in time.") from error
-        if steps and "error" in steps[0]:
-            return self._refusal(steps[0]["error"])
+        told = steps[:1] if request.get("stream") else steps
+        if (refusal := next((step["error"] for step in told if "error" in step), None)) is not None:
+            return self._refusal(refusal)
+        if not request.get("stream") and any("cut" in step for step in steps):
+            raise UpstreamUnreachable("Connection error: the scripted provider closed the connection before its answer was complete.")
         shell = {"id": f"chatcmpl-{self._clock.new_id()}", "created": int(self._clock.now()), "model": "scripted"}
-        wire = _stream(steps, shell) if request.get("stream") else iter(((0.0, orjson.dumps(_buffered(steps, shell))),))
+        wire = _stream(steps, shell) if request.get("stream") else iter(((0.0, orjson.dumps(_buffered(steps, shell, _answers(request)))),))
         return ScriptedResponse(200, {"content-type": "application/json"}, wire, self._clock)
 
     def _refusal(self, error: Json) -> "ScriptedResponse":
@@ -97,10 +138,32 @@ class ScriptedResponse:
         self._pieces = iter(())
 
 
+def _steps(script: Script | None, request: Json) -> list[Json]:
+    """What the script says, and what the request adds to it."""
+    steps = _normalise(script, request)
+    calls = request.get("mock_tool_calls") or []
+    if not isinstance(calls, list) or not all(isinstance(call, dict) and isinstance(call.get("function"), dict) for call in calls):
+        raise BadRequest("mock_tool_calls is a list of tool calls.", param="mock_tool_calls")
+    steps += [
+        {"tool_call": {"id": call.get("id", f"call_{place}"), "name": "tool", **call["function"]}} for place, call in enumerate(calls)
+    ]
+    delay = request.get("mock_delay")
+    if request.get("mock_timeout"):
+        delay = _LONGEST_DELAY
+    elif delay is not None and not (isinstance(delay, int | float) and 0 <= delay <= _LONGEST_DELAY):
+        raise BadRequest(f"mock_delay is a number of seconds, at most {_LONGEST_DELAY:.0f}.", param="mock_delay")
+    return [{"sleep": delay}, *steps] if delay else steps
+
+
+def _answers(request: Json) -> int:
+    n = request.get("n")
+    return min(n, _MOST_ANSWERS) if isinstance(n, int) and n > 0 else 1
+
+
 def _normalise(script: Script | None, request: Json) -> list[Json]:
     """Any form of script → steps, each an object with one key."""
     if isinstance(script, str):
-        return [_named_error(script) or {"text": script}]
+        return _special(script) or [_named_error(script) or {"text": script}]
     if isinstance(script, dict) and "choices" in script:
         return [{"whole": script}]
     if isinstance(script, dict) and script.get("demo"):
@@ -108,6 +171,14 @@ def _normalise(script: Script | None, request: Json) -> list[Json]:
     if isinstance(script, list) and all(isinstance(step, str | dict) for step in script):
         return [(_named_error(step) or {"text": step}) if isinstance(step, str) else step for step in script]
     raise BadRequest("mock_response is a text, a chat.completion object, or a list of steps.", param="mock_response")
+
+
+def _special(text: str) -> list[Json] | None:
+    if text.startswith("Exception: content_filter_policy"):
+        return [{"error": {"status": 400, "type": "invalid_request_error", "code": "content_policy_violation", "message": text}}]
+    if text.startswith("Exception: mock_streaming_error"):
+        return [{"text": "This is a mock"}, {"error": {"status": 500, "message": "Mocked error: raised in mid-stream"}}]
+    return None
 
 
 def _named_error(text: str) -> Json | None:
@@ -149,7 +220,7 @@ def _error_bytes(error: Json) -> bytes:
     return orjson.dumps({"error": {**fields, "param": None, "code": error.get("code")}})
 
 
-def _buffered(steps: list[Json], shell: Json) -> Json:
+def _buffered(steps: list[Json], shell: Json, answers: int) -> Json:
     message: Json = {"role": "assistant", "content": None}
     usage, finish = DEFAULT_USAGE, None
     for step in steps:
@@ -166,7 +237,8 @@ def _buffered(steps: list[Json], shell: Json) -> Json:
         usage = step.get("usage", usage)
         finish = step.get("finish", finish)
     finish = finish or ("tool_calls" if "tool_calls" in message else "stop")
-    return {**shell, "object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": finish}], "usage": usage}
+    choices = [{"index": index, "message": message, "finish_reason": finish} for index in range(answers)]
+    return {**shell, "object": "chat.completion", "choices": choices, "usage": usage}
 
 
 def _stream(steps: list[Json], shell: Json) -> Iterator[Step]:

@@ -38,6 +38,8 @@ class Asked:
     require: tuple[Requirement, ...] = ()
     phrases: tuple[str, ...] = ()
     at: float = 0.0
+    rehearsal: bool = False
+    """The caller decides how its tries go (mock_response): they say nothing of a deployment's health."""
 
 
 NOTHING_ASKED = Asked()

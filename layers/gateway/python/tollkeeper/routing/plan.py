@@ -174,7 +174,7 @@ class Plan:
     def passage_for(self, attempt: Attempt) -> Passage:
         """What `health` is told of a try."""
         deployment, group = attempt.deployment, attempt.group or self._group
-        watched = self.alternatives and not group.policy.disable_cooldowns
+        watched = self.alternatives and not group.policy.disable_cooldowns and not self._asked.rehearsal
         rules = group.policy.rules_for(deployment, peers=len(group.deployments) > 1) if watched else None
         tokens = self._asked.tokens() if group.policy.counts_at_start else 0
         passage = Passage(deployment, group.policy, rules, attempt.trial, self._asked.streamed, tokens)
