@@ -159,7 +159,7 @@ class TestUnsupported:
         snapshot = compiled("""
             model_list:
               - model_name: a
-                litellm_params: {model: openai/gpt-4o, max_retries: 3, aws_profile_name: dev, input_cost_per_second: 1}
+                litellm_params: {model: openai/gpt-4o, max_retries: 3, aws_profile_name: dev, input_cost_per_pixel: 1}
                 model_info: {tier: free, supports_vision: true}
             litellm_settings: {callbacks: [otel], cache: true}
             router_settings: {polling_interval: 1, optional_pre_call_checks: [enforce_model_rate_limits, prompt_caching]}
@@ -177,7 +177,7 @@ class TestUnsupported:
             "general_settings.mcp_internal_ip_ranges",
             "model_list[0].litellm_params.max_retries",
             "model_list[0].litellm_params.aws_profile_name",
-            "model_list[0].litellm_params.input_cost_per_second",
+            "model_list[0].litellm_params.input_cost_per_pixel",
             "model_list[0].model_info.tier",
         }
 

@@ -97,6 +97,7 @@ class Gateway:
             if isinstance(error, TollkeeperError):
                 error.headers = {**error_headers(visit), **error.headers}
             raise
+        visit.account.stated(call.exactly)
         if result.opened is None:
             visit.account.stated(result.usage, (result.body or {}).get("service_tier"))
             visit.account.first_token()
@@ -164,7 +165,8 @@ class Gateway:
             return other and serving(other, call.endpoint)
 
         plan = plan_of(asks, groups, find, call, random=self._random, health=self._health)
-        ticket = await keeper.admit(payer, call.body, call.raw, plan.deployments(), output=call.endpoint.output)
+        units = call.measured.units if call.measured else None
+        ticket = await keeper.admit(payer, call.body, call.raw, plan.deployments(), output=call.endpoint.output, units=units)
         account = Account(entry_of(call, principal, payer, now), self._clock)
         return Visit(call, group, plan, account, ticket, deadline_of(call, asks.group, self._clock))
 

@@ -17,6 +17,7 @@ from tollkeeper.budgets.estimate import expected_tokens
 from tollkeeper.budgets.hold import Hold
 from tollkeeper.budgets.reserve import Budgets
 from tollkeeper.budgets.scopes import ScopeCap, scope_caps
+from tollkeeper.budgets.units import Units
 from tollkeeper.catalog.output_limits import output_limit
 from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Deployment, Prices
@@ -49,6 +50,8 @@ class Ticket:
     bound: Bound | None = None
     output: bool = True
     """False: the answer has no tokens that are paid for, and so no limit."""
+    units: Units | None = None
+    """What is paid for in place of tokens."""
     headers: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -80,14 +83,16 @@ class Doorkeeper:
         self._min_output_tokens = min_output_tokens
         self._on_refusal = on_refusal
 
-    async def admit(self, payer: Payer, body: Json, raw: bytes, deployments: Sequence[Deployment], *, output: bool = True) -> Ticket:
+    async def admit(
+        self, payer: Payer, body: Json, raw: bytes, deployments: Sequence[Deployment], *, output: bool = True, units: Units | None = None
+    ) -> Ticket:
         """Raises BudgetExceeded, RateLimited, StoreUnavailable, and BadRequest where a hard budget meets an unknown price."""
         caps = scope_caps(money_owners(payer, self.policy), self._clock.now(), self._zone)
         rates = rate_limits(payer, self.policy)
         if not caps and not rates:
-            return Ticket(body, payer, output=output)
+            return Ticket(body, payer, output=output, units=units)
         estimate = expected_tokens(body, len(raw)) if rates else 0
-        reserving = asyncio.ensure_future(self._reserve(caps, body, raw, deployments, output=output))
+        reserving = asyncio.ensure_future(self._reserve(caps, body, raw, deployments, output=output, units=units))
         counting = asyncio.ensure_future(self._limits.admit(rates, estimate))
         try:
             await asyncio.gather(reserving, counting)
@@ -131,18 +136,18 @@ class Doorkeeper:
         )
 
     async def _reserve(
-        self, caps: Sequence[ScopeCap], body: Json, raw: bytes, deployments: Sequence[Deployment], *, output: bool
+        self, caps: Sequence[ScopeCap], body: Json, raw: bytes, deployments: Sequence[Deployment], *, output: bool, units: Units | None
     ) -> Ticket:
         if not any(cap.cap is not None for cap in caps):
-            return Ticket(body, hold=await self._budgets.reserve(caps, ZERO) if caps else None, output=output)
+            return Ticket(body, hold=await self._budgets.reserve(caps, ZERO) if caps else None, output=output, units=units)
         hard = any(cap.binds for cap in caps)
         if hard:
             _check_counts(body)
-        bound = _bound(body, raw, deployments, self._clock.now(), hard=hard, output=output)
+        bound = _bound(body, raw, deployments, self._clock.now(), hard=hard, output=output, units=units)
         minimum = bound.minimum(self._min_output_tokens)
         hold = await self._budgets.reserve(caps, bound.amount, minimum=minimum, estimate=bound.estimate)
         if not hard or not output:
-            return Ticket(body, hold=hold, bound=bound, output=output)
+            return Ticket(body, hold=hold, bound=bound, output=output, units=units)
         paid = bound.tokens_for(hold.amount)
         shown = hold.clamped or _asked(body) is None
         return Ticket(body, hold=hold, limit=paid, bound=bound, headers={"x-tollkeeper-max-tokens": str(paid)} if shown else {})
@@ -159,7 +164,7 @@ class Doorkeeper:
             hard = any(cap.binds for cap in caps)
             if hard:
                 _check_counts(ticket.body)
-            bound = _bound(ticket.body, raw, [deployment], self._clock.now(), hard=hard, output=ticket.output)
+            bound = _bound(ticket.body, raw, [deployment], self._clock.now(), hard=hard, output=ticket.output, units=ticket.units)
             limit = min(ticket.limit or bound.output_tokens, bound.output_tokens)
             ticket.limit = limit if ticket.output else None
             amount = bound.amount_for(limit)
@@ -177,7 +182,9 @@ class Doorkeeper:
             await self._limits.release(counted)
 
 
-def _bound(body: Json, raw: bytes, deployments: Sequence[Deployment], now: float, *, hard: bool, output: bool) -> Bound:
+def _bound(
+    body: Json, raw: bytes, deployments: Sequence[Deployment], now: float, *, hard: bool, output: bool, units: Units | None = None
+) -> Bound:
     """Over every deployment the plan could reach. Raises BadRequest where a price is unknown and `hard` needs it."""
     # A window holds one prompt; embeddings, reranks and text completions take many of them at once.
     many = not output or isinstance(body.get("prompt"), list)
@@ -187,7 +194,7 @@ def _bound(body: Json, raw: bytes, deployments: Sequence[Deployment], now: float
         for row in deployments
         for prices in _charged(row, now)
     ]
-    return worst_case(body, tariffs, body=raw, hard=hard, output=output)
+    return worst_case(body, tariffs, body=raw, hard=hard, output=output, units=units)
 
 
 def _charged(deployment: Deployment, now: float) -> list[Prices | None]:

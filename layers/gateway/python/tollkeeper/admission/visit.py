@@ -8,13 +8,14 @@ from tollkeeper.admission.doorkeeper import Ticket
 from tollkeeper.admission.payer import Payer
 from tollkeeper.auth.principal import Principal
 from tollkeeper.budgets.estimate import input_tokens, output_tokens
+from tollkeeper.budgets.units import Units
 from tollkeeper.catalog.endpoints import CHAT, ENDPOINTS, RESPONSES, Endpoint, mode_of, speaks_responses
 from tollkeeper.catalog.reasoning import thinks_unseen
 from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Deployment
 from tollkeeper.dialects.base import Json
 from tollkeeper.dialects.native import NativeDialect, has_native, native
-from tollkeeper.dialects.usage import Usage
+from tollkeeper.dialects.usage import Usage, usage_from_hub
 from tollkeeper.errors import BadRequest
 from tollkeeper.ledger.account import Account
 from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_CUT, STATUS_SUCCESS, Entry
@@ -29,10 +30,20 @@ ToHub = Callable[[Json, Deployment], Json]
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What a request of sound or images says of its cost: at most, and likely (as the hub's usage object). `exact`: that is what it is."""
+
+    units: Units
+    likely: Json
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One request as an edge parsed it, in the endpoint's own words. `deadline` is epoch seconds, where the platform sets one.
 
     `to_hub` says it as a chat completion, for a deployment that does not speak the endpoint's dialect; None: they are the same words.
+    `measured`: it is paid by other measures than tokens of text.
     """
 
     id: str
@@ -47,10 +58,16 @@ class Call:
     to_hub: ToHub | None = None
     principal: Principal | None = None
     """Who calls, where that is known already: a batch's line, which nobody waits for. Its books are closed before its answer is used."""
+    measured: Measured | None = None
 
     @property
     def streamed(self) -> bool:
         return bool(self.body.get("stream"))
+
+    @property
+    def exactly(self) -> Json | None:
+        """What the request alone says of its usage, where that is all there is to say."""
+        return self.measured.likely if self.measured is not None and self.measured.exact else None
 
     def seconds_left(self, clock: Clock) -> float | None:
         return self.deadline - clock.now() if self.deadline is not None else None
@@ -85,6 +102,8 @@ class Visit:
         return None, call.to_hub(body, deployment) if call.to_hub else body
 
     def input_estimate(self, deployment: Deployment) -> int:
+        if self.call.measured is not None:
+            return usage_from_hub(self.call.measured.likely).input
         return input_tokens(self.call.body, len(self.call.raw), deployment.provider, deployment.model)
 
     def unstated(self, status: str) -> Usage | None:
@@ -95,6 +114,8 @@ class Visit:
             return None
         if deployment is None or account.entry.first_token_ms is None:
             return None
+        if self.call.measured is not None:
+            return usage_from_hub(self.call.measured.likely)
         hidden = limit if thinks_unseen(deployment.model, self.call.body) else None
         received = output_tokens(account.text_bytes)
         return Usage(input=self.input_estimate(deployment), output=hidden or min(received, limit or received))

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from tollkeeper.budgets.media import TOOL_FEE_FEMTO, TOOL_PROMPT_TOKENS, Survey, hidden_tokens, media_tokens, own_tool_uses, survey
+from tollkeeper.budgets.units import Units, has_price, most_of
 from tollkeeper.config.snapshot import Prices, Rate
 from tollkeeper.errors import BadRequest
 from tollkeeper.money import NanoUSD, round_hold
@@ -48,7 +49,7 @@ _SEARCHED_TOKENS, _SEARCHED_DOCUMENTS = 500, 100
 
 _INPUT_RATES = ("input", "cache_read", "cache_creation")
 _AUDIO_INPUT_RATES = ("audio_input", "cache_audio_read")
-_OUTPUT_RATES = ("output", "reasoning")
+_OUTPUT_RATES = ("output", "reasoning", "image_output")
 _ESTIMATED_BYTES_PER_TOKEN = 4
 _ESTIMATED_OUTPUT = 512
 
@@ -120,13 +121,21 @@ class Bound:
 
 
 def worst_case(
-    request: Mapping[str, Any], tariffs: Sequence[Tariff], *, body: bytes | None = None, hard: bool = True, output: bool = True
+    request: Mapping[str, Any],
+    tariffs: Sequence[Tariff],
+    *,
+    body: bytes | None = None,
+    hard: bool = True,
+    output: bool = True,
+    units: Units | None = None,
 ) -> Bound:
     """The bound of `request` (hub JSON, or the caller's own dialect) over all `tariffs`. `body` is its JSON, if it is at hand.
 
-    `output` False: an endpoint that answers without tokens (embeddings, moderation). Raises PriceUnknown for a deployment without a price;
-    with `hard` False that one counts as free.
+    `output` False: an endpoint that answers without tokens (embeddings, moderation); `units`: one that is paid by these.
+    Raises PriceUnknown for a deployment without a price; with `hard` False that one counts as free.
     """
+    if units is not None:
+        return _by_units(units, tariffs, hard=hard)
     text = orjson.dumps(request) if body is None else body
     asked = survey(request)
     lines: list[Line] = []
@@ -147,6 +156,16 @@ def worst_case(
     return Bound(tuple(lines), longest, largest_input, round_hold(estimate))
 
 
+def _by_units(units: Units, tariffs: Sequence[Tariff], *, hard: bool) -> Bound:
+    most = 0
+    for tariff in tariffs:
+        if tariff.prices is not None and has_price(units, tariff.prices):
+            most = max(most, _booked(tariff.prices, most_of(units, tariff.prices)) + tariff.prices.margin_fixed)
+        elif hard:
+            raise _unknown(tariff)
+    return Bound((Line(most, 0, 0),), 0, units.input_tokens, round_hold(most // 2))
+
+
 @dataclass(frozen=True, slots=True)
 class _Shape:
     """Which rates may apply."""
@@ -157,7 +176,8 @@ class _Shape:
 
     def input_rates(self) -> tuple[str, ...]:
         audio = _AUDIO_INPUT_RATES if self.found.has_audio or self.found.opaque else ()
-        return (*_INPUT_RATES, *audio, *(("cache_creation_1h",) if self.long_cache else ()))
+        seen = ("image_input",) if self.found.media or self.found.opaque else ()
+        return (*_INPUT_RATES, *audio, *seen, *(("cache_creation_1h",) if self.long_cache else ()))
 
     def output_rates(self) -> tuple[str, ...]:
         return (*_OUTPUT_RATES, "audio_output") if self.speaks else _OUTPUT_RATES

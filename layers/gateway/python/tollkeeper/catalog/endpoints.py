@@ -34,7 +34,14 @@ COMPLETIONS = Endpoint("completions", "/v1/completions", "atext_completion", _CH
 EMBEDDINGS = Endpoint("embeddings", "/v1/embeddings", "aembedding", frozenset({"embedding"}), output=False)
 MODERATIONS = Endpoint("moderations", "/v1/moderations", "amoderation", frozenset({"moderation"}), output=False)
 RERANK = Endpoint("rerank", "/v1/rerank", "arerank", frozenset({"rerank"}), output=False)
-ENDPOINTS = (CHAT, MESSAGES, RESPONSES, GENERATE, COMPLETIONS, EMBEDDINGS, MODERATIONS, RERANK)
+_PAINTERS = frozenset({"image_generation"})
+IMAGES = Endpoint("images", "/v1/images/generations", "aimage_generation", _PAINTERS, output=False)
+IMAGE_EDITS = Endpoint("image_edits", "/v1/images/edits", "aimage_edit", _PAINTERS | {"image_edit"}, output=False)
+TRANSCRIPTIONS = Endpoint("transcriptions", "/v1/audio/transcriptions", "atranscription", frozenset({"audio_transcription"}), output=False)
+TRANSLATIONS = Endpoint("translations", "/v1/audio/translations", "atranslation", frozenset({"audio_transcription"}), output=False)
+SPEECH = Endpoint("speech", "/v1/audio/speech", "aspeech", frozenset({"audio_speech"}), output=False)
+_TOKENS = (CHAT, MESSAGES, RESPONSES, GENERATE, COMPLETIONS, EMBEDDINGS, MODERATIONS, RERANK)
+ENDPOINTS = (*_TOKENS, IMAGES, IMAGE_EDITS, TRANSCRIPTIONS, TRANSLATIONS, SPEECH)
 
 _MODES = (
     ("moderation", r"moderation"),

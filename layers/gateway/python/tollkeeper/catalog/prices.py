@@ -69,11 +69,15 @@ UNITS: Mapping[str, str] = {
     "input_audio_mtok": "audio_input",
     "output_audio_mtok": "audio_output",
     "cache_audio_read_mtok": "cache_audio_read",
+    "input_image_mtok": "image_input",
+    "output_image_mtok": "image_output",
+    "input_mchars": "character",
+    "audio_hours": "audio_hour",
     "requests_kcount": "request",
 }
-"""The data set's units → the rates of a call whose usage is counted in tokens. Images, pages, hours and searches have other units."""
+"""The data set's units → our rates. Pages and searches are not billed."""
 
-_PER = {"mtok": 10**6, "kcount": 10**3}
+_PER = {"mtok": 10**6, "mchars": 10**6, "kcount": 10**3, "hours": 1}
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,10 +51,20 @@ PRICE_RATES: Mapping[str, str] = {
     "output_cost_per_audio_token": "audio_output",
     "cache_read_input_audio_token_cost": "cache_audio_read",
     "output_cost_per_reasoning_token": "reasoning",
+    "input_cost_per_image_token": "image_input",
+    "output_cost_per_image_token": "image_output",
+    "input_cost_per_character": "character",
+    "input_cost_per_second": "audio_hour",
+    "input_cost_per_audio_per_second": "audio_hour",
+    "output_cost_per_image": "image",
+    "input_cost_per_image": "image",
     "input_cost_per_request": "request",
     "input_cost_per_query": "request",
 }
 """The price fields we bill by → the rate they set. Each also takes a threshold: `…_above_200k_tokens`."""
+
+RATE_UNITS: Mapping[str, int] = {"input_cost_per_second": 3_600, "input_cost_per_audio_per_second": 3_600}
+"""How many of a field's units are one of its rate's; 1 for any other."""
 
 PRICE_FIELD = re.compile(r"(?P<field>\w+?)(?:_above_(?P<thousands>\d+)k_tokens)?(?:_(?P<tier>batches|flex|priority))?")
 _TIERS = {"batches": "@batch", "flex": "@flex", "priority": "@priority"}

@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from tollkeeper.config.findings import Findings, Path
-from tollkeeper.config.litellm_keys import FEE_FIELDS, price_field
+from tollkeeper.config.litellm_keys import FEE_FIELDS, RATE_UNITS, price_field
 from tollkeeper.config.snapshot import PriceChange, Prices, Rate
 from tollkeeper.money import usd_to_femto
 
@@ -18,8 +18,11 @@ FROM_CONFIG = "gateway.yaml"
 MAX_USD = 10_000
 
 _SIDES: Mapping[str, frozenset[str]] = {
-    "input": frozenset({"input", "cache_read", "cache_creation", "cache_creation_1h", "audio_input", "cache_audio_read"}),
-    "output": frozenset({"output", "reasoning", "audio_output"}),
+    "input": frozenset(
+        {"input", "cache_read", "cache_creation", "cache_creation_1h", "audio_input", "cache_audio_read", "image_input"}
+        | {"character", "audio_hour"}
+    ),
+    "output": frozenset({"output", "reasoning", "audio_output", "image_output", "image"}),
 }
 
 
@@ -75,7 +78,8 @@ def _amounts(given: Mapping[Path, Any], findings: Findings) -> tuple[dict[str, i
         elif field and field[1]:
             tiers.setdefault((field[0], first.setdefault(field[0], path)), []).append((field[1], usd_to_femto(usd)))
         elif field:
-            base[field[0]] = usd_to_femto(usd)
+            # Two fields may set one rate (LiteLLM has a price of an image on either side): the dearer counts.
+            base[field[0]] = max(base.get(field[0], 0), usd_to_femto(usd * RATE_UNITS.get(str(path[-1]), 1)))
     return base, tiers
 
 

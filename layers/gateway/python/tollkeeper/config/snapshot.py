@@ -53,7 +53,8 @@ class Rate:
 @dataclass(frozen=True, slots=True)
 class Prices:
     """What one deployment charges. Keys of `rates`: input, output, cache_read, cache_creation, cache_creation_1h, reasoning,
-    audio_input, audio_output, cache_audio_read (per token) and `request` (per call). A missing key falls back as ledger/cost.py says.
+    audio_input, audio_output, cache_audio_read, image_input, image_output (per token), `character` (to speak), `audio_hour` (to hear),
+    `image` (to paint) and `request` (per call). A missing key falls back as ledger/cost.py says.
     """
 
     rates: dict[str, Rate]

@@ -12,6 +12,8 @@ from typing import Protocol
 from tollkeeper.dialects.base import ChatDialect, Json, StreamDecoder, Target
 from tollkeeper.errors import UpstreamProtocolError
 
+RAW, CONTENT_TYPE = "raw", "content_type"
+"""Of an answer that is no JSON: its bytes, and what they are."""
 LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
 
@@ -26,10 +28,18 @@ class NativeDialect(ChatDialect, Protocol):
 _MESSAGES = "tollkeeper.dialects.native_messages"
 _PLAIN = "tollkeeper.dialects.native_plain"
 _EMBED = "tollkeeper.dialects.native_embeddings"
+_MEDIA = "tollkeeper.dialects.native_media"
 _GEMINI = "tollkeeper.dialects.native_gemini"
 _CLOUD = "tollkeeper.dialects.native_cloud_embeddings"
 _RERANK = "tollkeeper.dialects.native_rerank"
 _OPENAI_LIKE = ("openai_chat", "openai_responses")
+_MEDIA_ENDPOINTS = {
+    "images": "Images",
+    "image_edits": "ImageEdits",
+    "transcriptions": "Transcriptions",
+    "translations": "Translations",
+    "speech": "Speech",
+}
 _NATIVE: Mapping[tuple[str, str], tuple[str, str]] = {
     ("messages", "anthropic_messages"): (_MESSAGES, "NativeMessages"),
     ("messages", "bedrock_invoke"): (_MESSAGES, "NativeInvoke"),
@@ -42,6 +52,7 @@ _NATIVE: Mapping[tuple[str, str], tuple[str, str]] = {
     **{("embeddings", name): (_PLAIN, "Embeddings") for name in _OPENAI_LIKE},
     **{("moderations", name): (_PLAIN, "Moderations") for name in _OPENAI_LIKE},
     **{("rerank", name): (_RERANK, "Rerank") for name in _OPENAI_LIKE},
+    **{(endpoint, name): (_MEDIA, found) for endpoint, found in _MEDIA_ENDPOINTS.items() for name in _OPENAI_LIKE},
     ("rerank", "cohere_v2"): (_RERANK, "CohereRerank"),
     ("rerank", "bedrock_converse"): (_RERANK, "BedrockRerank"),
     ("embeddings", "cohere_v2"): (_EMBED, "CohereEmbeddings"),

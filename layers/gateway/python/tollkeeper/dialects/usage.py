@@ -29,6 +29,14 @@ class Usage:
     """The tier that served the call, where it is not the standard one: flex, priority, batch, fast."""
     tools: tuple[tuple[str, int], ...] = ()
     """How often the provider ran a tool by itself: (web_search | file_search | code_interpreter, uses)."""
+    image_input: int = 0
+    image_output: int = 0
+    characters: int = 0
+    """Spoken."""
+    audio_ms: int = 0
+    """Heard."""
+    images: int = 0
+    """Painted."""
 
 
 def usage_from_hub(usage: dict[str, Any]) -> Usage:
@@ -58,6 +66,11 @@ def usage_from_hub(usage: dict[str, Any]) -> Usage:
         reasoning=reasoning,
         audio_input=audio,
         audio_output=_count(completion_details.get("audio_tokens")),
+        image_input=_count(prompt_details.get("image_tokens")),
+        image_output=_count(completion_details.get("image_tokens")),
+        characters=_count(usage.get("characters")),
+        audio_ms=_count(usage.get("audio_ms")),
+        images=_count(usage.get("images")),
         cost_usd=_stated_cost(usage),
         requests=_count(usage.get("search_units")) or 1,
         service_tier=_tier(usage),

@@ -15,10 +15,11 @@ from tollkeeper.edge.serving import Api, ApiEndpoint, Desk
 from tollkeeper.edge.sse import Media
 from tollkeeper.errors import BadRequest
 
+_ARRAY = Media("application/json; charset=UTF-8", b"\n")
+"""White space between a JSON array's items is what a heartbeat may be."""
 GENERATE_API = Api(GENERATE, check_generate, say=generated, to_hub=generate_to_hub, error=gemini_error)
 STREAM_API = Api(GENERATE, check_stream, frames=GenerateFrames, native_frames=PassedGenerate, to_hub=generate_to_hub, error=gemini_error)
-ARRAY_API = replace(STREAM_API, frames=ArrayFrames, native_frames=PassedArray, media=Media("application/json; charset=UTF-8", b"\n"))
-"""White space between a JSON array's items is what a heartbeat may be."""
+ARRAY_API = replace(STREAM_API, frames=ArrayFrames, native_frames=PassedArray, media=lambda _: _ARRAY)
 
 
 class StreamGenerate:

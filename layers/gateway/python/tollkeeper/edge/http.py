@@ -6,6 +6,8 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from tollkeeper.dialects.multipart import FORM
+from tollkeeper.edge.multipart import fields_of
 from tollkeeper.errors import BadRequest, PayloadTooLarge
 
 Scope = MutableMapping[str, Any]
@@ -32,6 +34,33 @@ def query_of(scope: Scope) -> dict[str, str]:
 
 async def read_json(receive: Receive, headers: Mapping[str, str], limit: int) -> tuple[dict[str, Any], bytes]:
     """The body as a JSON object, and as it came. Raises PayloadTooLarge, BadRequest."""
+    raw = await read_body(receive, headers, limit)
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(
+            f"The request body is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno}).", param="request_body"
+        ) from None
+    if not isinstance(body, dict):
+        raise BadRequest("The request body must be a JSON object.", param="request_body")
+    return body, raw
+
+
+async def read_form(receive: Receive, headers: Mapping[str, str], limit: int) -> tuple[dict[str, Any], bytes]:
+    """A multipart form: its text fields by name, the whole of it under `form`; and the text fields as JSON, which is what is counted.
+
+    Raises PayloadTooLarge, BadRequest.
+    """
+    fields = fields_of(await read_body(receive, headers, limit), headers.get("content-type", ""))
+    body: dict[str, Any] = {name: value for name, value in fields if isinstance(value, str)}
+    raw = orjson.dumps(body)
+    if body.get("stream") in {"true", "True", "1", "false", "False", "0"}:
+        body["stream"] = body["stream"].lower() in {"true", "1"}
+    return {**body, FORM: fields}, raw
+
+
+async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
+    """Raises PayloadTooLarge, ClientGone."""
     _check_size(int(length) if (length := headers.get("content-length", "")).isdigit() else 0, limit)
     parts: list[bytes] = []
     size = 0
@@ -44,16 +73,7 @@ async def read_json(receive: Receive, headers: Mapping[str, str], limit: int) ->
         _check_size(size, limit)
         if not message.get("more_body"):
             break
-    raw = b"".join(parts) if len(parts) > 1 else parts[0]
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(
-            f"The request body is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno}).", param="request_body"
-        ) from None
-    if not isinstance(body, dict):
-        raise BadRequest("The request body must be a JSON object.", param="request_body")
-    return body, raw
+    return b"".join(parts) if len(parts) > 1 else parts[0]
 
 
 def _check_size(size: int, limit: int) -> None:
@@ -66,14 +86,12 @@ def _check_size(size: int, limit: int) -> None:
 
 
 async def send_json(send: Send, status: int, headers: Mapping[str, str], body: Any) -> None:
-    payload = orjson.dumps(body)
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": raw_headers({**JSON_HEADERS, "content-length": str(len(payload)), **headers}),
-        }
-    )
+    await send_bytes(send, status, {**JSON_HEADERS, **headers}, orjson.dumps(body))
+
+
+async def send_bytes(send: Send, status: int, headers: Mapping[str, str], payload: bytes) -> None:
+    shown = raw_headers({"content-length": str(len(payload)), **headers})
+    await send({"type": "http.response.start", "status": status, "headers": shown})
     await send({"type": "http.response.body", "body": payload})
 
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from email.message import Message as MimeHeaders
 
+from tollkeeper.dialects.multipart import Field, File
 from tollkeeper.errors import BadRequest
 
 MAX_HEADER_BYTES = 16_384
@@ -33,6 +34,28 @@ def boundary_of(content_type: str) -> bytes:
     if headers.get_content_type() != "multipart/form-data" or not isinstance(boundary, str) or not boundary:
         raise BadRequest("The request body must be multipart/form-data with a boundary.", param="request_body")
     return boundary.encode("latin-1", "replace")
+
+
+def fields_of(body: bytes, content_type: str) -> list[Field]:
+    """The fields of a whole form, in order. Raises BadRequest."""
+    reader = MultipartReader(boundary_of(content_type))
+    events = reader.feed(body)
+    reader.close()
+    fields: list[Field] = []
+    pieces: list[bytes] = []
+    part: Part | None = None
+    for event in events:
+        if isinstance(event, Part):
+            part, pieces = event, []
+        elif event is not None:
+            pieces.append(event)
+        elif part is not None:
+            fields.append((part.name, _value(part, b"".join(pieces))))
+    return fields
+
+
+def _value(part: Part, data: bytes) -> str | File:
+    return data.decode("utf-8", "replace") if part.filename is None else File(part.filename, part.content_type, data)
 
 
 class MultipartReader:

@@ -5,6 +5,7 @@ from starlette.types import ASGIApp
 from tollkeeper.edge.anthropic import MESSAGES_API, CountTokens
 from tollkeeper.edge.completions import COMPLETIONS_API
 from tollkeeper.edge.gemini import BATCH_EMBED_API, EMBED_API, GENERATE_API, CountGenerate, StreamGenerate
+from tollkeeper.edge.media import IMAGE_EDITS_API, IMAGES_API, SPEECH_API, TRANSCRIPTIONS_API, TRANSLATIONS_API
 from tollkeeper.edge.models import ModelsEdge
 from tollkeeper.edge.openai import CHAT_API
 from tollkeeper.edge.plain import EMBEDDINGS_API, MODERATIONS_API, RERANK_API
@@ -24,9 +25,19 @@ def llm_routes(desk: Desk) -> list[Row]:
     """(method, path, app)"""
     models, utils = ModelsEdge(desk), Utils(desk)
     messages, responses, rerank = desk.endpoint(MESSAGES_API), desk.endpoint(RESPONSES_API), desk.endpoint(RERANK_API)
-    everywhere = (("/chat/completions", CHAT_API), ("/completions", COMPLETIONS_API), ("/embeddings", EMBEDDINGS_API))
+    apis = (
+        ("/chat/completions", CHAT_API),
+        ("/completions", COMPLETIONS_API),
+        ("/embeddings", EMBEDDINGS_API),
+        ("/images/generations", IMAGES_API),
+        ("/images/edits", IMAGE_EDITS_API),
+        ("/audio/transcriptions", TRANSCRIPTIONS_API),
+        ("/audio/translations", TRANSLATIONS_API),
+        ("/audio/speech", SPEECH_API),
+    )
+    everywhere = [(path, desk.endpoint(api)) for path, api in apis]
     return [
-        *(("POST", prefix + path, app) for path, api in everywhere for app in (desk.endpoint(api),) for prefix in (*_V1, *_NAMED_IN_PATH)),
+        *(("POST", prefix + path, app) for path, app in everywhere for prefix in (*_V1, *_NAMED_IN_PATH)),
         *(("POST", prefix + "/responses", responses) for prefix in (*_V1, "/openai/v1")),
         *(("POST", prefix + "/moderations", desk.endpoint(MODERATIONS_API)) for prefix in _V1),
         *(("POST", prefix + "/rerank", rerank) for prefix in (*_V1, "/v2")),

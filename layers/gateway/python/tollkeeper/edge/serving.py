@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from tollkeeper.admission.visit import Call, ToHub
+from tollkeeper.admission.visit import Call, Measured, ToHub
 from tollkeeper.catalog.endpoints import Endpoint
 from tollkeeper.clock import Clock
 from tollkeeper.dialects.base import Chunk, Json
 from tollkeeper.dialects.fields import unfold_extra_body
-from tollkeeper.edge.http import ClientGone, Receive, Scope, Send, headers_of, query_of, read_json, send_json
+from tollkeeper.dialects.native import CONTENT_TYPE, RAW
+from tollkeeper.edge.http import ClientGone, Receive, Scope, Send, headers_of, query_of, read_form, read_json, send_bytes, send_json
 from tollkeeper.edge.problems import openai_error, openai_error_event
 from tollkeeper.edge.sse import EVENTS, EventStream, Media
 from tollkeeper.errors import BadRequest, OurError
@@ -57,10 +58,15 @@ def unchanged(answer: Json, request: Json) -> Json:
     return answer
 
 
+def events(request: Json) -> Media:
+    return EVENTS
+
+
 @dataclass(frozen=True, slots=True)
 class Api:
     """One endpoint as its callers know it. `check` raises BadRequest; it may return another body.
 
+    `media` is what its streams consist of, `measure` what is paid for in place of tokens, `form` says that requests are multipart forms.
     `say` and `frames` are for answers of a chat completion that served it, `native_*` for answers in the endpoint's own words.
     """
 
@@ -72,7 +78,9 @@ class Api:
     native_say: Say = unchanged
     to_hub: ToHub | None = None
     error: ErrorShape = openai_error
-    media: Media = EVENTS
+    media: Callable[[Json], Media] = events
+    measure: Callable[[Json], Measured] | None = None
+    form: bool = False
 
 
 class Desk:
@@ -90,13 +98,15 @@ class Desk:
     async def read(self, scope: Scope, receive: Receive, call_id: str, api: Api) -> Call:
         """Raises BadRequest, PayloadTooLarge, ClientGone."""
         headers = headers_of(scope)
-        body, raw = await read_json(receive, headers, self._limit)
+        body, raw = await (read_form if api.form else read_json)(receive, headers, self._limit)
         body = unfold_extra_body(body)
         if model := scope.get("path_params", {}).get("model"):
             body["model"] = model
         body = api.check(body, headers)
         deadline = scope.get("extensions", {}).get("tollkeeper.deadline")
-        return Call(call_id, _shown_id(headers, call_id), body, raw, headers, query_of(scope), deadline, api.endpoint, api.to_hub)
+        measured = api.measure(body) if api.measure is not None else None
+        shown_id = _shown_id(headers, call_id)
+        return Call(call_id, shown_id, body, raw, headers, query_of(scope), deadline, api.endpoint, api.to_hub, measured=measured)
 
     def events(self, receive: Receive, send: Send, media: Media = EVENTS) -> EventStream:
         return EventStream(receive, send, self._heartbeat_seconds, media)
@@ -118,7 +128,7 @@ class ApiEndpoint:
             else:
                 answer = await self._desk.gateway.serve(call)
                 say = self._api.native_say if answer.native else self._api.say
-                await send_json(send, 200, answer.headers, say(answer.body or {}, call.body))
+                await _send(send, answer.headers, say(answer.body or {}, call.body))
         except ClientGone:
             return
         except asyncio.CancelledError:
@@ -132,7 +142,7 @@ class ApiEndpoint:
         await send_json(send, status, {**headers, "x-litellm-call-id": _shown_id(headers_of(scope), call_id)}, body)
 
     async def _stream(self, call: Call, receive: Receive, send: Send) -> None:
-        events = self._desk.events(receive, send, self._api.media)
+        events = self._desk.events(receive, send, self._api.media(call.body))
         frames = self._api.frames(call.body)
 
         async def produce() -> None:
@@ -149,6 +159,13 @@ class ApiEndpoint:
                 raise
             await events.write(frames.fail(_stopping() if isinstance(error, asyncio.CancelledError) else error, call.shown_id))
             await events.end()
+
+
+async def _send(send: Send, headers: Mapping[str, str], said: Json) -> None:
+    if RAW in said:
+        await send_bytes(send, 200, {"content-type": said[CONTENT_TYPE], **headers}, said[RAW])
+    else:
+        await send_json(send, 200, headers, said)
 
 
 async def _relay(answer: Answer, frames: Frames, events: EventStream) -> None:

@@ -54,7 +54,8 @@ class Account:
         if service_tier:
             self._tier = service_tier
         if hub_usage:
-            self.usage = usage_from_hub({"service_tier": self._tier, **hub_usage})
+            stated, before = usage_from_hub({"service_tier": self._tier, **hub_usage}), self.usage
+            self.usage = stated if before is None else with_units(stated, before)
 
     def received(self, text_bytes: int) -> None:
         """Bytes of answer text that reached us: what a cut call is charged for at least."""
@@ -108,6 +109,18 @@ class Account:
         if cost is not None:
             entry.cost_parts = cost.parts()
         entry.priced, entry.price_version = self.prices is not None, self.prices.version if self.prices else None
+
+
+def with_units(stated: Usage, before: Usage) -> Usage:
+    """What is known from the request (the characters of a text to speak) stays where the provider only counts tokens."""
+    if not (before.characters or before.audio_ms or before.images):
+        return stated
+    return replace(
+        stated,
+        characters=stated.characters or before.characters,
+        audio_ms=stated.audio_ms or before.audio_ms,
+        images=stated.images or before.images,
+    )
 
 
 def at_least(stated: Usage | None, estimate: Usage) -> Usage:

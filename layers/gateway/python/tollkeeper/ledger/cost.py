@@ -1,9 +1,9 @@
 """Usage × prices → what a call cost. Integer femto-dollars inside, one rounding at the end, no float in a sum. On the hot path.
 
 The parts of a usage lie inside its wholes (dialects/usage.py), so each token is billed once: as the most particular thing it is. A part
-without a rate of its own is billed as what it is a part of: 1-hour cache write → cache write → input; cache read, audio → input;
-reasoning, audio → output. A part larger than its whole cannot lie inside it: the provider counted it beside, and so it is billed (Azure's
-Grok: 29 prompt tokens, 157 of them cached). Where a provider states the cost of the call itself, that is the cost.
+without a rate of its own is billed as what it is a part of: 1-hour cache write → cache write → input; cache read, audio, image → input;
+reasoning, audio, image → output. A part larger than its whole cannot lie inside it: the provider counted it beside, and so it is billed
+(Azure's Grok: 29 prompt tokens, 157 of them cached). Where a provider states the cost of the call itself, that is the cost.
 
 A service tier (flex, priority, batch) has rates of its own (`input@flex`), or a factor on the listed ones. Tools the provider ran by itself
 have fees. Then the discount comes off, and the margin goes on, as in LiteLLM's cost_discount_config and cost_margin_config.
@@ -24,7 +24,10 @@ FALLBACK: Mapping[str, str] = {
     "audio_input": "input",
     "reasoning": "output",
     "audio_output": "output",
+    "image_input": "input",
+    "image_output": "output",
 }
+MS_PER_HOUR = 3_600_000
 
 _MAX_STATED_USD = 10**6
 MILLION = 10**6
@@ -71,10 +74,11 @@ def cost_of(usage: Usage, prices: Prices) -> CostBreakdown:
     input_tokens = usage.input + _beside(usage.input, creation, usage.cache_read, usage.audio_input)
     output_tokens = usage.output + _beside(usage.output, usage.reasoning, usage.audio_output)
     parts: dict[str, int] = {}
-    for name, tokens in (*_input(usage, input_tokens, creation), *_output(usage, output_tokens), ("request", usage.requests)):
-        if tokens:
+    for name, units in (*_input(usage, input_tokens, creation), *_output(usage, output_tokens), *_others(usage)):
+        if units:
             part = _PART.get(name, name)
-            parts[part] = parts.get(part, 0) + tokens * rate_of(prices, name, input_tokens, usage.service_tier)
+            femto = units * rate_of(prices, name, input_tokens, usage.service_tier)
+            parts[part] = parts.get(part, 0) + (femto if name != "audio_hour" else -(-femto // MS_PER_HOUR))
     if fees := sum(uses * prices.fees.get(tool, 0) for tool, uses in usage.tools):
         parts["tools"] = fees
     return _adjusted(sum(parts.values()), parts, prices)
@@ -121,6 +125,11 @@ _PART = {
     "cache_audio_read": "cache_read",
     "audio_input": "audio",
     "audio_output": "audio",
+    "image_input": "input",
+    "image_output": "output",
+    "character": "input",
+    "audio_hour": "audio",
+    "image": "output",
 }
 
 
@@ -136,6 +145,7 @@ def _input(usage: Usage, whole: int, creation: int) -> tuple[tuple[str, int], ..
     left, cached_audio = _take(left, both)
     left, audio = _take(left, usage.audio_input - cached_audio)
     left, cached = _take(left, usage.cache_read - cached_audio)
+    left, seen = _take(left, usage.image_input)
     return (
         ("input", left),
         ("cache_read", cached),
@@ -143,13 +153,21 @@ def _input(usage: Usage, whole: int, creation: int) -> tuple[tuple[str, int], ..
         ("cache_creation_1h", long_lived),
         ("cache_audio_read", cached_audio),
         ("audio_input", audio),
+        ("image_input", seen),
     )
 
 
 def _output(usage: Usage, whole: int) -> tuple[tuple[str, int], ...]:
     left, audio = _take(whole, usage.audio_output)
+    left, painted = _take(left, usage.image_output)
     left, reasoning = _take(left, usage.reasoning)
-    return ("output", left), ("reasoning", reasoning), ("audio_output", audio)
+    return ("output", left), ("reasoning", reasoning), ("audio_output", audio), ("image_output", painted)
+
+
+def _others(usage: Usage) -> tuple[tuple[str, int], ...]:
+    """Sound is counted in milliseconds, which every price of it divides."""
+    counted = (("character", usage.characters), ("audio_hour", usage.audio_ms), ("image", usage.images))
+    return ("request", usage.requests), *counted
 
 
 def _take(whole: int, part: int) -> tuple[int, int]:
