@@ -37,6 +37,7 @@ class Place:
 
 
 NEW_KEY = {"duration": "1h"}
+DATES = {"start_date": "2027-01-01", "end_date": "2027-01-15"}
 # Route → what to send to it: the body, or for GET the query.
 REQUESTS: dict[tuple[str, str], Any] = {
     ("POST", "/key/generate"): lambda p: {**NEW_KEY, "team_id": p.key_team},
@@ -139,11 +140,65 @@ REQUESTS: dict[tuple[str, str], Any] = {
     ("POST", "/fallback"): lambda p: {"model": "m", "fallback_models": ["n"]},
     ("GET", "/fallback/{model}"): lambda p: {},
     ("DELETE", "/fallback/{model}"): lambda p: None,
+    ("GET", "/spend/logs"): lambda p: {},
+    ("GET", "/spend/logs/v2"): lambda p: {},
+    ("GET", "/spend/logs/ui"): lambda p: {},
+    ("GET", "/spend/logs/ui/{request_id}"): lambda p: {},
+    ("GET", "/spend/keys"): lambda p: {},
+    ("GET", "/spend/users"): lambda p: {},
+    ("GET", "/spend/tags"): lambda p: {},
+    ("POST", "/spend/calculate"): lambda p: {"model": "m", "messages": []},
+    ("POST", "/cost/estimate"): lambda p: {"model": "m"},
+    ("GET", "/global/spend"): lambda p: {},
+    ("GET", "/global/spend/logs"): lambda p: {},
+    ("GET", "/global/spend/keys"): lambda p: {},
+    ("GET", "/global/spend/models"): lambda p: {},
+    ("GET", "/global/spend/provider"): lambda p: {},
+    ("GET", "/global/spend/teams"): lambda p: {},
+    ("GET", "/global/spend/tags"): lambda p: DATES,
+    ("GET", "/global/spend/all_tag_names"): lambda p: {},
+    ("GET", "/global/spend/report"): lambda p: DATES,
+    ("POST", "/global/spend/end_users"): lambda p: {},
+    ("POST", "/global/spend/refresh"): lambda p: {},
+    ("POST", "/global/spend/reset"): lambda p: {},
+    ("GET", "/global/all_end_users"): lambda p: {},
+    ("GET", "/global/activity"): lambda p: DATES,
+    ("GET", "/global/activity/model"): lambda p: DATES,
+    ("GET", "/global/activity/exceptions"): lambda p: DATES,
+    ("GET", "/global/activity/exceptions/deployment"): lambda p: {**DATES, "model_group": "m"},
+    ("GET", "/global/activity/cache_hits"): lambda p: DATES,
+    **{
+        ("GET", f"/{kind}/daily/activity{end}"): query
+        for end in ("", "/aggregated")
+        for kind, query in (
+            ("user", lambda p: DATES),
+            ("key", lambda p: DATES),
+            ("team", lambda p: {**DATES, "team_ids": p.team}),
+            ("organization", lambda p: {**DATES, "organization_ids": p.organization}),
+            ("tag", lambda p: DATES),
+            ("customer", lambda p: DATES),
+        )
+    },
+    ("GET", "/key/spend/report"): lambda p: DATES,
+    ("GET", "/user/spend/report"): lambda p: DATES,
+    ("GET", "/team/spend/report"): lambda p: {**DATES, "team_id": p.team},
+    ("GET", "/organization/spend/report"): lambda p: {**DATES, "organization_id": p.organization},
+    ("GET", "/provider/budgets"): lambda p: {},
     ("GET", "/audit"): lambda p: {},
     ("GET", "/audit/verify"): lambda p: {},
     ("GET", "/audit/{number}"): lambda p: {},
 }
+# Without ids they are about the caller, whoever it is; with somebody else's: tests/unit/reports/test_sight.py.
+ABOUT_ONESELF = (
+    *("/spend/logs", "/spend/logs/v2", "/spend/logs/ui", "/spend/logs/ui/{request_id}"),
+    *("/global/spend/logs", "/global/spend/keys", "/global/spend/models", "/global/spend/provider"),
+    *("/global/activity", "/global/activity/model", "/key/spend/report", "/user/spend/report"),
+    *("/user/daily/activity", "/user/daily/activity/aggregated", "/key/daily/activity", "/key/daily/activity/aggregated"),
+)
 WITHOUT_TARGET = {
+    *(("GET", path) for path in ABOUT_ONESELF),
+    ("POST", "/spend/calculate"),
+    ("POST", "/cost/estimate"),
     ("GET", "/model/info"),
     ("GET", "/v1/model/info"),
     ("GET", "/v2/model/info"),
@@ -240,6 +295,7 @@ class World:
             model_id="m",
             credential_name="cred",
             model="m",
+            request_id="r",
         )
         sent = REQUESTS[route](place)
         request = {"params": sent} if method == "GET" else {"json": sent} if sent is not None else {}

@@ -14,10 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tollkeeper import __version__
 from tollkeeper.admin import (
+    activity,
     auditing,
     budgets,
     credentials,
     customers,
+    daily_activity,
     fallbacks,
     keys,
     keys_read,
@@ -26,6 +28,10 @@ from tollkeeper.admin import (
     openapi,
     organizations,
     projects,
+    spend_logs,
+    spend_prices,
+    spend_reports,
+    spend_totals,
     tags,
     teams,
     users,
@@ -36,6 +42,7 @@ from tollkeeper.clock import Clock
 from tollkeeper.errors import BadRequest, CallerError, NotFound, OurError, PayloadTooLarge, TollkeeperError
 
 _ROUTERS = (
+    spend_logs, spend_totals, spend_prices, spend_reports, activity, daily_activity,
     keys_read, keys, members, teams, users, organizations, customers, budgets, projects, tags, models_admin, credentials, fallbacks,
     auditing,
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """What the management API is given, and how its routes reach it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, Protocol
@@ -15,6 +15,8 @@ from tollkeeper.auth.principal import Principal
 from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Snapshot
 from tollkeeper.money import ZERO, NanoUSD
+from tollkeeper.reports.reader import Reader
+from tollkeeper.routing.resolve import Groups
 from tollkeeper.store.table import Table
 
 _LONGEST_AUTHOR = 256
@@ -70,14 +72,24 @@ class AdminServices:
     settings: Mapping[str, Any] = field(default_factory=dict)
     models: Snapshot = field(default_factory=lambda: Snapshot(version=""))
     secrets: SecretKeeper | None = None
+    reports: Reader | None = None
+    groups: Callable[[], Groups] | None = None
 
     async def spent(self, scope: str, scope_id: str, budget_duration: str | None) -> Spend:
         return await self.spend.spend(scope, scope_id, budget_duration) if self.spend else Spend()
 
+    @property
+    def ledger_table(self) -> Table:
+        return self.directory if self.ledger is None else self.ledger
+
+    @cached_property
+    def reader(self) -> Reader:
+        """The sums that reports are made of."""
+        return self.reports or Reader(self.ledger_table)
+
     @cached_property
     def audit(self) -> AuditLog:
-        table = self.directory if self.ledger is None else self.ledger
-        return AuditLog(table, self.directory, self.clock, self.pepper)
+        return AuditLog(self.ledger_table, self.directory, self.clock, self.pepper)
 
     @cached_property
     def revisions(self) -> Revisions:

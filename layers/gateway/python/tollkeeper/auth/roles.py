@@ -38,6 +38,9 @@ _LEADERS = frozenset({ORG_ADMIN, TEAM_ADMIN})
 _ORG = frozenset({ORG_ADMIN})
 _READERS = frozenset({VIEWER, ORG_ADMIN, TEAM_ADMIN, TEAM_MEMBER, INTERNAL_USER, INTERNAL_USER_VIEWER})
 _OWN = frozenset({VIEWER, ORG_ADMIN, INTERNAL_USER, INTERNAL_USER_VIEWER})
+_SELF = _OWN - _ORG
+_SPENDERS = _OWN | {TEAM_ADMIN} | _ANYONE
+_OVERSEERS = frozenset({VIEWER, ORG_ADMIN, TEAM_ADMIN})
 
 ROUTES: Mapping[Route, frozenset[str]] = {
     ("POST", "/key/generate"): _HOLDERS,
@@ -137,13 +140,59 @@ ROUTES: Mapping[Route, frozenset[str]] = {
     ("POST", "/fallback"): _NOBODY,
     ("GET", "/fallback/{model}"): _WATCH,
     ("DELETE", "/fallback/{model}"): _NOBODY,
+    ("GET", "/spend/logs"): _SPENDERS,
+    ("GET", "/spend/logs/v2"): _SPENDERS,
+    ("GET", "/spend/logs/ui"): _SPENDERS,
+    ("GET", "/spend/logs/ui/{request_id}"): _SPENDERS,
+    ("GET", "/spend/keys"): _WATCH,
+    ("GET", "/spend/users"): _WATCH,
+    ("GET", "/spend/tags"): _WATCH,
+    ("POST", "/spend/calculate"): _ANYONE,
+    ("POST", "/cost/estimate"): _ANYONE,
+    ("GET", "/global/spend"): _WATCH,
+    ("GET", "/global/spend/logs"): _SELF,
+    ("GET", "/global/spend/keys"): _SELF,
+    ("GET", "/global/spend/models"): _SELF,
+    ("GET", "/global/spend/provider"): _SELF,
+    ("GET", "/global/spend/teams"): _WATCH,
+    ("GET", "/global/spend/tags"): _WATCH,
+    ("GET", "/global/spend/all_tag_names"): _WATCH,
+    ("GET", "/global/spend/report"): _WATCH,
+    ("POST", "/global/spend/end_users"): _WATCH,
+    ("POST", "/global/spend/refresh"): _WATCH,
+    ("POST", "/global/spend/reset"): _NOBODY,
+    ("GET", "/global/all_end_users"): _WATCH,
+    ("GET", "/global/activity"): _SELF,
+    ("GET", "/global/activity/model"): _SELF,
+    ("GET", "/global/activity/exceptions"): _WATCH,
+    ("GET", "/global/activity/exceptions/deployment"): _WATCH,
+    ("GET", "/global/activity/cache_hits"): _WATCH,
+    ("GET", "/user/daily/activity"): _SPENDERS,
+    ("GET", "/user/daily/activity/aggregated"): _SPENDERS,
+    ("GET", "/key/daily/activity"): _SPENDERS,
+    ("GET", "/key/daily/activity/aggregated"): _SPENDERS,
+    ("GET", "/team/daily/activity"): _OVERSEERS,
+    ("GET", "/team/daily/activity/aggregated"): _OVERSEERS,
+    ("GET", "/organization/daily/activity"): _WATCH | _ORG,
+    ("GET", "/organization/daily/activity/aggregated"): _WATCH | _ORG,
+    ("GET", "/tag/daily/activity"): _WATCH,
+    ("GET", "/tag/daily/activity/aggregated"): _WATCH,
+    ("GET", "/customer/daily/activity"): _WATCH,
+    ("GET", "/customer/daily/activity/aggregated"): _WATCH,
+    ("GET", "/key/spend/report"): _SPENDERS,
+    ("GET", "/user/spend/report"): _SPENDERS,
+    ("GET", "/team/spend/report"): _OVERSEERS,
+    ("GET", "/organization/spend/report"): _WATCH | _ORG,
+    ("GET", "/provider/budgets"): _WATCH,
     ("GET", "/audit"): _WATCH,
     ("GET", "/audit/verify"): _WATCH,
     ("GET", "/audit/{number}"): _WATCH,
 }
 
 READS = frozenset(
-    {route for route in ROUTES if route[0] == "GET"} | {("POST", "/v2/key/info"), ("POST", "/budget/info"), ("POST", "/tag/info")}
+    {route for route in ROUTES if route[0] == "GET"}
+    | {("POST", "/v2/key/info"), ("POST", "/budget/info"), ("POST", "/tag/info")}
+    | {("POST", path) for path in ("/spend/calculate", "/cost/estimate", "/global/spend/end_users", "/global/spend/refresh")}
 )
 """Routes that change nothing."""
 

@@ -13,7 +13,7 @@ used.
 
 from tollkeeper.bootstrap.functions import batches_handler, janitor_handler, lambda_app, rollup_handler
 from tollkeeper.bootstrap.installation import Installation, Store, kept_secret, load_snapshot, secret_of
-from tollkeeper.bootstrap.management import keys_app, local_app
+from tollkeeper.bootstrap.management import keys_app, local_app, reports_app
 from tollkeeper.bootstrap.running import Running
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "lambda_app",
     "load_snapshot",
     "local_app",
+    "reports_app",
     "rollup_handler",
     "secret_of",
 ]

@@ -19,6 +19,11 @@ def keys_app(running: Running) -> ASGIApp:
     return _with_aws_principal(create_app(running.management, openai_error))
 
 
+def reports_app(running: Running) -> ASGIApp:
+    """functions/reports: the same routes behind a role that may only read; which of them it answers, the front door says."""
+    return keys_app(running)
+
+
 def local_app(running: Running) -> ASGIApp:
     """All in one: what is no LLM route goes to the management API, which is imported when it is first asked."""
 

@@ -84,6 +84,7 @@ class Running:
         """What the management API works with; imports FastAPI."""
         from tollkeeper.admin.services import AdminServices
         from tollkeeper.admin.spending import CounterSpend
+        from tollkeeper.reports.reader import Reader
 
         installation, counters = self.installation, CounterSpend(self.spending.spent, self.spending.set_spent)
         return AdminServices(
@@ -97,6 +98,8 @@ class Running:
             settings=installation.snapshot.settings.get("litellm_settings", {}),
             models=installation.snapshot,
             secrets=installation.secret_desk,
+            reports=Reader(installation.store.ledger, self.pump.catch_up) if self.pump else Reader(installation.store.ledger),
+            groups=self.live.groups,
         )
 
     @cached_property
