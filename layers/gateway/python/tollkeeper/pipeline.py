@@ -7,13 +7,14 @@ which a caller who hangs up cannot cancel. `drain` waits for these tasks: on Lam
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from tollkeeper.admission.asking import asking, deadline_of, plan_of
 from tollkeeper.admission.attempts import Attempts
-from tollkeeper.admission.doorkeeper import Doorkeeper
+from tollkeeper.admission.doorkeeper import Doorkeeper, Ticket
 from tollkeeper.admission.payer import payer_of
 from tollkeeper.admission.told import answer_headers, error_headers
 from tollkeeper.admission.visit import Call, Visit, cannot_serve, entry_of, serving
@@ -26,7 +27,7 @@ from tollkeeper.dialects.native import native
 from tollkeeper.errors import BadRequest, TollkeeperError, UpstreamError
 from tollkeeper.ledger.account import Account
 from tollkeeper.ledger.book import Ledger
-from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_FAILURE, STATUS_SUCCESS
+from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_FAILURE, STATUS_SUCCESS, Entry
 from tollkeeper.ledger.metered import MeteredStream
 from tollkeeper.money import NanoUSD
 from tollkeeper.providers.client import ProviderClient
@@ -131,6 +132,16 @@ class Gateway:
                         raise
         return None
 
+    async def close_books(self, entry: Entry, ticket: Ticket, cost: NanoUSD) -> None:
+        """Of a call that did not come through `serve`: a raw provider API, a tool. Once, and whatever became of the caller."""
+        entry.hold_ids = ticket.hold_ids
+
+        async def book() -> None:
+            await self._ledger.record(entry)
+            await self._doorkeeper.settle(ticket, cost, entry.input_tokens + entry.output_tokens)
+
+        await self._closed(book())
+
     async def drain(self) -> None:
         """Waits until every finished call is in the books."""
         while self._closing:
@@ -175,10 +186,14 @@ class Gateway:
         most = ticket.hold.amount if ticket.hold and ticket.limit else None
         entry = visit.account.close(status, error, estimate=visit.unstated(status), most=most)
         entry.hold_ids, entry.routing = ticket.hold_ids, visit.plan.record.as_json()
-        task = asyncio.create_task(self._book(visit, entry.cost, entry.input_tokens + entry.output_tokens, error))
+        booking = self._book(visit, entry.cost, entry.input_tokens + entry.output_tokens, error)
+        await self._closed(booking, waiting=visit.call.principal is not None)
+
+    async def _closed(self, booking: Coroutine[Any, Any, None], *, waiting: bool = False) -> None:
+        task = asyncio.create_task(booking)
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-        if self._books_before_reply or visit.call.principal is not None:
+        if self._books_before_reply or waiting:
             await asyncio.shield(task)
 
     async def _book(self, visit: Visit, cost: int, tokens: int, error: BaseException | None) -> None:

@@ -17,13 +17,14 @@ from tollkeeper.admission.spending import Spending
 from tollkeeper.bootstrap.batches import BatchParts, batch_parts
 from tollkeeper.bootstrap.identity import Newcomers, authenticator_of
 from tollkeeper.bootstrap.installation import Installation
+from tollkeeper.bootstrap.passing import pass_through
 from tollkeeper.bootstrap.sinks import outbox_of
 from tollkeeper.budgets.hold import Options
 from tollkeeper.budgets.janitor import Janitor
 from tollkeeper.budgets.reserve import Budgets
 from tollkeeper.budgets.windows import zone_named
 from tollkeeper.config.snapshot import Snapshot
-from tollkeeper.edge.app import EdgeParts, create_app
+from tollkeeper.edge.app import EdgeParts, create_app, not_found
 from tollkeeper.errors import StoreUnavailable
 from tollkeeper.ledger.book import Ledger
 from tollkeeper.ledger.roller import Roller
@@ -61,17 +62,18 @@ class Running:
         self.outbox = outbox_of(installation)
         self.pump = _pump(installation, self.outbox)
         self.housekeeping = Housekeeping(Janitor(store.counters, clock, self.options, self.metrics.event), ledger, clock)
+        self.client = ProviderClient(
+            installation.transport,
+            installation.credentials,
+            clock,
+            machine=lambda: installation.aws_credentials,
+            region=settings.aws_region,
+        )
         self.gateway = Gateway(
             groups=self.live.groups,
             authenticator=self.authenticator,
             doorkeeper=self.doorkeeper,
-            client=ProviderClient(
-                installation.transport,
-                installation.credentials,
-                clock,
-                machine=lambda: installation.aws_credentials,
-                region=settings.aws_region,
-            ),
+            client=self.client,
             ledger=ledger,
             clock=clock,
             random=SystemRandom(),
@@ -134,6 +136,7 @@ class Running:
 
     def _edge_parts(self, fallback: ASGIApp | None) -> EdgeParts:
         settings = self.installation.settings
+        through = pass_through(self)
         return EdgeParts(
             self.gateway,
             self.installation.clock,
@@ -141,8 +144,8 @@ class Running:
             heartbeat_seconds=settings.heartbeat_seconds,
             ready=self._ready,
             on_stop=self.stop,
-            fallback=fallback,
-            rows=self.batches.rows if self.batches else (),
+            fallback=through.or_else(fallback or not_found(self.installation.clock)),
+            rows=[*(self.batches.rows if self.batches else ()), *through.rows(self.installation.snapshot.upstreams)],
         )
 
     async def background(self) -> None:

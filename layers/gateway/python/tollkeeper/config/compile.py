@@ -29,6 +29,7 @@ from tollkeeper.config.routing import check_routing, mixed
 from tollkeeper.config.routing_schema import RoutingSettings
 from tollkeeper.config.schema import Credential, GeneralSettings, LiteLLMSettings, RouterSettings, Section, TollkeeperSettings, check
 from tollkeeper.config.snapshot import Deployment, Snapshot, dump
+from tollkeeper.config.upstreams import compile_upstreams
 from tollkeeper.errors import ConfigError
 
 MEGABYTE = 2**20
@@ -37,7 +38,7 @@ DEFAULT_TIMEOUT = 600.0
 
 OWN_FIELDS = frozenset({
     "drop_params", "request_timeout", "timeout", "stream_timeout", "num_retries", "default_fallbacks", "model_group_alias", "master_key",
-    "litellm_key_header_name", "max_request_size_mb", "providers", *FALLBACKS,
+    "litellm_key_header_name", "max_request_size_mb", "pass_through_endpoints", "providers", *FALLBACKS,
 })  # fmt: skip
 """Settings that have a field of their own in the snapshot; the others go to `Snapshot.settings`."""
 
@@ -86,6 +87,7 @@ def _compile(document: Document, env: Env, at: date | None, folder: FilePath) ->
         settings.snapshot(references),
         deployments=tuple(deployments),
         credentials={name: dict(values) for name, values in shop.credentials.items()},
+        upstreams=compile_upstreams(data, references, findings),
         **_routed(settings, [name for entry in entries if (name := entry.group)], deployments, choices, shop),
     )
     if not entries:

@@ -95,7 +95,10 @@ def is_price(key: str) -> bool:
 
 
 IMPLEMENTED: Mapping[str, frozenset[str]] = {
-    "top": _words("model_list litellm_settings router_settings general_settings environment_variables credential_list include tollkeeper"),
+    "top": _words("""
+        model_list litellm_settings router_settings general_settings environment_variables credential_list include tollkeeper
+        mcp_servers agent_list
+    """),
     "entry": _words("model_name litellm_params model_info"),
     "credential": _words("credential_name credential_values credential_info"),
     "litellm_params": _words("""
@@ -125,7 +128,7 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
     """),
     "general_settings": _words("""
         master_key litellm_key_header_name max_request_size_mb apply_user_budget_to_team_keys fail_closed_rate_limit_enforcement
-        user_header_name global_max_parallel_requests enable_jwt_auth litellm_jwtauth
+        user_header_name global_max_parallel_requests enable_jwt_auth litellm_jwtauth pass_through_endpoints
     """),
     "tollkeeper": _words("budgets providers routing iam_callers prices"),
     "litellm_jwtauth": _words("""

@@ -117,4 +117,7 @@ class References:
 def _left_alone(path: Path) -> bool:
     if path[-1] in _VERBATIM:
         return True
+    if path[0] in {"mcp_servers", "agent_list"} or "pass_through_endpoints" in path:
+        # config/upstreams.py reads these: `Bearer os.environ/NAME` is a credential with a word before it.
+        return path[-1] in {"auth_value", "authentication_token"} or (len(path) > 2 and path[-2] in {"headers", "static_headers"})
     return len(path) > 1 and path[-2] in _HOLDERS and path[-1] in SECRET_KEYS

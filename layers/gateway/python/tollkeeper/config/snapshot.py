@@ -215,6 +215,20 @@ class AutoRouter:
 
 
 @dataclass(frozen=True, slots=True)
+class Upstream:
+    """What is called that is no model (config/upstreams.py): `kind` passage (name: its path here), mcp or agent. A header's value is its
+    parts, joined when it is used; `terms` are what the kind needs besides.
+    """
+
+    kind: str
+    name: str
+    url: str
+    headers: dict[str, tuple[Secret, ...]] = field(default_factory=dict)
+    timeout: float = 600.0
+    terms: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One version of the whole configuration."""
 
@@ -240,6 +254,7 @@ class Snapshot:
     """credential_list: name → parameters, for models that are added at run time. Secrets are as written (`os.environ/NAME`)."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Everything else that was validated, by section: litellm_settings, router_settings, general_settings."""
+    upstreams: tuple[Upstream, ...] = ()
     unsupported: tuple[str, ...] = ()
     """Paths of keys that are LiteLLM's but do nothing here yet; said at start and by `tollkeeper config validate`."""
     warnings: tuple[str, ...] = ()
@@ -266,6 +281,7 @@ def _snapshot(raw: dict[str, Any]) -> Snapshot:
             "deployments": tuple(_deployment(row) for row in raw["deployments"]),
             "master_key": _secret(raw.get("master_key")),
             "auto_routers": {name: AutoRouter(**row) for name, row in (raw.get("auto_routers") or {}).items()},
+            "upstreams": tuple(_upstream(row) for row in raw.get("upstreams", ())),
             **{name: tuple(raw.get(name, ())) for name in ("default_fallbacks", "hidden_aliases", "unsupported", "warnings")},
             **{name: {k: tuple(v) for k, v in raw.get(name, {}).items()} for name in fallback_maps},
         }
@@ -301,6 +317,11 @@ def _rate(rate: dict[str, Any]) -> Rate:
 
 def _auth(row: dict[str, Any]) -> Auth:
     return Auth(row.get("scheme", ""), {name: Secret(found["source"], found["value"]) for name, found in row.get("params", {}).items()})
+
+
+def _upstream(row: dict[str, Any]) -> Upstream:
+    headers = {name: tuple(Secret(part["source"], part["value"]) for part in parts) for name, parts in row["headers"].items()}
+    return Upstream(**{**row, "headers": headers})
 
 
 def _secret(row: dict[str, str] | None) -> Secret | None:

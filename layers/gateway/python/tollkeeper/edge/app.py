@@ -49,7 +49,7 @@ def create_app(parts: EdgeParts) -> Starlette:
 
     app = Starlette(routes=_routes(parts), lifespan=lifespan)
     app.router.redirect_slashes = False
-    app.router.default = parts.fallback or _not_found(parts.clock)
+    app.router.default = parts.fallback or not_found(parts.clock)
     return app
 
 
@@ -87,7 +87,7 @@ class _Endpoint:
         await app(scope, receive, send)
 
 
-def _not_found(clock: Clock) -> ASGIApp:
+def not_found(clock: Clock) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return

@@ -1,6 +1,7 @@
 """Raw ASGI helpers of the hot path: read a JSON body within bounds, answer with bytes."""
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -83,6 +84,26 @@ def _check_size(size: int, limit: int) -> None:
             "Send images and files by URL, or in smaller parts.",
             param="request_body",
         )
+
+
+async def while_caller_stays(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+    """Runs `work` to its end, or cancels it when the caller hangs up, after its request has been read, and raises ClientGone."""
+    working, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            working.cancel()
+            await asyncio.wait({working})
+            raise ClientGone
+        await working
+    finally:
+        gone.cancel()
+        working.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def send_json(send: Send, status: int, headers: Mapping[str, str], body: Any) -> None:

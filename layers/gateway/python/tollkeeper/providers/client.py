@@ -140,6 +140,14 @@ class ProviderClient:
         error.headers = {**shown_headers(response.headers), **error.headers}
         raise _named(error, attempt.deployment)
 
+    async def raw(self, deployment: Deployment, request: OutboundRequest) -> Response:
+        """A request in the provider's own words, with our credential; whatever it answers. Raises UpstreamError where it does not."""
+        response = await self._sign_and_send(deployment, request)
+        if response.status in {401, 403} and await self._renewed(deployment):
+            await response.aclose()
+            response = await self._sign_and_send(deployment, request)
+        return response
+
     async def _renewed(self, deployment: Deployment) -> bool:
         """Whether one more try makes sense: the secret has been rotated, or the token replaced. Otherwise the refusal stands."""
         try:
@@ -153,10 +161,12 @@ class ProviderClient:
         if not wire.credential:
             return await self._transport.send(OutboundRequest(wire.url, wire.body, wire.headers, wire.method, timeouts))
         plain = {"content-type": "application/json", **wire.headers, **deployment.headers}
-        request = OutboundRequest(wire.url, wire.body, plain, wire.method, timeouts)
+        return await self._sign_and_send(deployment, OutboundRequest(wire.url, wire.body, plain, wire.method, timeouts))
+
+    async def _sign_and_send(self, deployment: Deployment, request: OutboundRequest) -> Response:
         try:
             signed = await self._signers.headers_for(deployment, request)
-            return await self._transport.send(replace(request, headers={**plain, **signed, **deployment.headers}))
+            return await self._transport.send(replace(request, headers={**(request.headers or {}), **signed, **deployment.headers}))
         except UpstreamError as error:
             raise _named(error, deployment)
 
