@@ -161,19 +161,19 @@ class TestUnsupported:
               - model_name: a
                 litellm_params: {model: openai/gpt-4o, max_retries: 3, aws_profile_name: dev, input_cost_per_pixel: 1}
                 model_info: {tier: free, supports_vision: true}
-            litellm_settings: {callbacks: [otel], cache: true}
+            litellm_settings: {callbacks: [langfuse], cache: true}
             router_settings: {polling_interval: 1, optional_pre_call_checks: [enforce_model_rate_limits, prompt_caching]}
-            general_settings: {database_url: os.environ/DATABASE_URL, alerting: [slack], mcp_internal_ip_ranges: []}
+            general_settings: {database_url: os.environ/DATABASE_URL, alerting: [pagerduty], mcp_internal_ip_ranges: []}
             guardrails: []
         """)
         assert set(snapshot.unsupported) == {
             "guardrails",
-            "litellm_settings.callbacks",
+            "litellm_settings.callbacks[0]",
             "litellm_settings.cache",
             "router_settings.polling_interval",
             "router_settings.optional_pre_call_checks[1]",
             "general_settings.database_url",
-            "general_settings.alerting",
+            "general_settings.alerting[0]",
             "general_settings.mcp_internal_ip_ranges",
             "model_list[0].litellm_params.max_retries",
             "model_list[0].litellm_params.aws_profile_name",

@@ -30,7 +30,7 @@ def lambda_app(build: Callable[[Running], ASGIApp]) -> tuple[ASGIApp, Callable[[
 
     async def drain() -> None:
         for running in started:
-            await running.gateway.drain()
+            await running.drain()
 
     return LazyApp(first_use, drain), drain
 
@@ -49,6 +49,8 @@ def janitor_handler() -> Callable[[object, object], dict[str, int]]:
         running = started[0]
         if running.outbox is not None:
             await running.outbox.flush()
+        if running.alerting is not None:
+            await running.alerting.courier.deliver()
         return {"expired": await running.housekeeping.sweep()}
 
     return lambda _event, _context: runner.run(sweep())

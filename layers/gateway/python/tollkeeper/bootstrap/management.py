@@ -31,7 +31,7 @@ def local_app(running: Running) -> ASGIApp:
         return keys_app(running)
 
     _let_newcomers_in(running)
-    return running.edge_app(LazyApp(later, running.gateway.drain), running.background)
+    return running.edge_app(LazyApp(later, running.drain), running.background)
 
 
 def _let_newcomers_in(running: Running) -> None:

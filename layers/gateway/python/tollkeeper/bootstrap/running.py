@@ -14,12 +14,14 @@ from tollkeeper.admission.doorkeeper import MIN_OUTPUT_TOKENS, Doorkeeper
 from tollkeeper.admission.housekeeping import Housekeeping
 from tollkeeper.admission.payer import Policy
 from tollkeeper.admission.spending import Spending
+from tollkeeper.alerts.budgets import alert_of
+from tollkeeper.bootstrap.alerts import alerting_of, thresholds_of
 from tollkeeper.bootstrap.batches import BatchParts, batch_parts
 from tollkeeper.bootstrap.identity import Newcomers, authenticator_of
 from tollkeeper.bootstrap.installation import Installation
 from tollkeeper.bootstrap.passing import pass_through
 from tollkeeper.bootstrap.sinks import outbox_of
-from tollkeeper.budgets.hold import Options
+from tollkeeper.budgets.hold import BudgetEvent, Options
 from tollkeeper.budgets.janitor import Janitor
 from tollkeeper.budgets.reserve import Budgets
 from tollkeeper.budgets.windows import zone_named
@@ -55,13 +57,14 @@ class Running:
         self.authenticator = authenticator_of(installation, pepper, self.newcomers)
         self.metrics = Metrics(settings.environment, {row.group for row in snapshot.deployments}, clock, installation.write_metric)
         self.ledger = ledger = Ledger(store.ledger, clock, self.metrics.call)
-        self.options = replace(_budget_options(snapshot), booked=ledger.booked)
-        self.budgets = Budgets(store.counters, clock, self.options, self.metrics.event)
+        self.alerting = alerting_of(installation)
+        self.options = replace(_budget_options(snapshot), booked=ledger.booked, thresholds=thresholds_of(installation))
+        self.budgets = Budgets(store.counters, clock, self.options, self._budget_event)
         self.spending = Spending(self.budgets, store.counters, clock, _zone(snapshot))
         self.doorkeeper = _doorkeeper(installation, self.budgets, self.spending, self.metrics)
         self.outbox = outbox_of(installation)
         self.pump = _pump(installation, self.outbox)
-        self.housekeeping = Housekeeping(Janitor(store.counters, clock, self.options, self.metrics.event), ledger, clock)
+        self.housekeeping = Housekeeping(Janitor(store.counters, clock, self.options, self._budget_event), ledger, clock)
         self.client = ProviderClient(
             installation.transport,
             installation.credentials,
@@ -156,12 +159,25 @@ class Running:
                 tasks.create_task(self.pump.run_for_ever())
             if self.outbox is not None:
                 tasks.create_task(self.outbox.flush_for_ever())
+            if self.alerting is not None:
+                tasks.create_task(self.alerting.courier.deliver_for_ever())
             if self.batches is not None:
                 tasks.create_task(self.batches.worker.work_for_ever())
 
+    async def drain(self) -> None:
+        """Waits until every finished call is in the books, and what it gave rise to is said."""
+        await self.gateway.drain()
+        if self.alerting is not None:
+            await self.alerting.board.drain()
+
+    def _budget_event(self, event: BudgetEvent) -> None:
+        self.metrics.event(event)
+        if self.alerting is not None and (alert := alert_of(event)) is not None:
+            self.alerting.board.tell(alert)
+
     async def stop(self) -> None:
         """Every finished call is in the books before anything is let go."""
-        await self.gateway.drain()
+        await self.drain()
         await self.installation.transport.aclose()
         self.installation.store.close()
 

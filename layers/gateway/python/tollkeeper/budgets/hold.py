@@ -33,6 +33,8 @@ class Options:
     """Seconds after which an open hold belongs to no living request (Lambda ends one after 900)."""
     max_holds: int = 4000
     """Open holds in one item (about 92 KB of DynamoDB's 400): beyond it the answer is `busy`."""
+    thresholds: tuple[int, ...] = ()
+    """Percents of a budget at which `threshold` is told."""
     booked: Booked = nothing_booked
     """Asked before a hold is expired: a process that died between its ledger entry and its settlement has told what the call cost."""
 
@@ -112,14 +114,14 @@ class Settlement:
     gone: tuple[Part, ...] = ()
 
 
-EventKind = Literal["soft_budget", "shadow_refused", "bound_exceeded", "hold_expired", "store_error", "unsettled"]
+EventKind = Literal["soft_budget", "threshold", "shadow_refused", "bound_exceeded", "hold_expired", "store_error", "unsettled"]
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetEvent:
     """Something an operator wants to know. `fields` are nano-USD and names, never content.
 
-    `soft_budget` may come more than once for one (scope, window) when its counter is sliced: deliver it once per pair.
+    `soft_budget` and `threshold` may come more than once for one (scope, window) when its counter is sliced: deliver them once.
     """
 
     kind: EventKind

@@ -42,7 +42,7 @@ class Budgets:
         self._events = events
         self._slices = Slices(counters, clock, options, events)
         self._register = Register(counters, clock)
-        self._soft_told: set[tuple[str, str]] = set()
+        self._told: set[tuple[str, str, str, int, int]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def reserve(
@@ -247,24 +247,36 @@ class Budgets:
             return "unsettled"
         if item is None:
             return "gone"
-        await self._watch_soft(part, item, share)
+        await self._watch_marks(part, item, share)
         return "ended"
 
-    async def _watch_soft(self, part: Part, item: Item, share: int) -> None:
+    async def _watch_marks(self, part: Part, item: Item, share: int) -> None:
         """Told once per window: the write that crosses knows it, except in a sliced scope, where each process tells once."""
-        scope, key = part.scope, (part.scope.pk, part.scope.window.key)
-        if scope.soft_budget is None or not share or key in self._soft_told:
+        scope = part.scope
+        marks = [mark for mark in self._marks(scope) if (scope.pk, scope.window.key, *mark) not in self._told]
+        if not marks or not share:
             return
-        spent = before = counter.number_of(item, "spent")
-        before -= share
+        spent = counter.number_of(item, "spent")
+        before = spent - share
         if part.slice or "label" in item:
             try:
                 spent, before = (await self._slices.balance(scope)).spent, -1
             except StoreUnavailable:
                 return
-        if before < scope.soft_budget <= spent:
-            self._soft_told.add(key)
-            self._tell("soft_budget", scope, soft_budget=scope.soft_budget, spent=spent, max_budget=scope.cap)
+        for kind, amount, percent in marks:
+            if before < amount <= spent:
+                self._told.add((scope.pk, scope.window.key, kind, amount, percent))
+                said = {"soft_budget": scope.soft_budget} if kind == "soft_budget" else {"percent": percent}
+                self._tell(kind, scope, spent=spent, max_budget=scope.cap, **said)
+
+    def _marks(self, scope: ScopeCap) -> list[tuple[EventKind, int, int]]:
+        """(event, nano-USD at which it is told, percent of the budget)."""
+        marks: list[tuple[EventKind, int, int]] = []
+        if scope.soft_budget is not None:
+            marks.append(("soft_budget", scope.soft_budget, 0))
+        if scope.cap:
+            marks += [("threshold", -(-scope.cap * percent // 100), percent) for percent in self._options.thresholds]
+        return marks
 
     async def _enlist(self, scopes: Iterable[ScopeCap], created: float) -> None:
         try:

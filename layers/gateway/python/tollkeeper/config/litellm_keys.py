@@ -129,8 +129,9 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
     "general_settings": _words("""
         master_key litellm_key_header_name max_request_size_mb apply_user_budget_to_team_keys fail_closed_rate_limit_enforcement
         user_header_name global_max_parallel_requests enable_jwt_auth litellm_jwtauth pass_through_endpoints
+        alerting alert_types
     """),
-    "tollkeeper": _words("budgets providers routing iam_callers prices"),
+    "tollkeeper": _words("budgets providers routing iam_callers prices alerts"),
     "litellm_jwtauth": _words("""
         issuer audience jwks_url jwks_uri public_key_url issuers user_id_jwt_field user_email_jwt_field user_allowed_email_domain
         user_id_upsert user_roles_jwt_field user_allowed_roles roles_jwt_field role_mappings jwt_litellm_role_map team_id_jwt_field
@@ -142,6 +143,7 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
 _SINKS = frozenset({"stdout", "generic_api", "otel", "opentelemetry", "s3", "s3_v2", "aws_sqs", "sqs", "firehose", "prometheus"})
 IMPLEMENTED_VALUES: Mapping[tuple[str, str], frozenset[str]] = {
     **{("litellm_settings", name): _SINKS for name in ("callbacks", "success_callback", "failure_callback")},
+    ("general_settings", "alerting"): frozenset({"slack", "webhook", "teams", "sns", "email"}),
     ("router_settings", "optional_pre_call_checks"): frozenset({"enforce_model_rate_limits", "router_budget_limiting"}),
 }
 """Lists of which some entries are acted on; any other is listed as unsupported."""

@@ -274,7 +274,29 @@ class BudgetSettings(BaseModel):
     min_output_tokens: int | None = Field(default=None, ge=1, le=100_000)
 
 
+class MailSettings(BaseModel):
+    """E-mail through SES; `sender` must be verified there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sender: Text
+    recipients: list[Text] = Field(min_length=1)
+
+
+class AlertSettings(BaseModel):
+    """`tollkeeper.alerts`: beside `general_settings.alerting`, which says where alerts go."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    thresholds: list[Annotated[int, Field(ge=1, le=100)]] | None = None
+    """Percents of a budget."""
+    digest_minutes: float | None = Field(default=None, ge=0, le=1440)
+    sns_topic: Text | None = None
+    email: MailSettings | None = None
+
+
 class TollkeeperSettings(Section):
+    alerts: AlertSettings | None = None
     prices: Text | None = None
     """A price file (config/pinned.py), relative to this one."""
     budgets: BudgetSettings | None = None
@@ -283,6 +305,8 @@ class TollkeeperSettings(Section):
 
 
 class GeneralSettings(Section):
+    alerting: list[Text] | None = None
+    alert_types: list[Text] | None = None
     master_key: str | None = None
     litellm_key_header_name: Text | None = None
     max_request_size_mb: Seconds | None = None

@@ -25,6 +25,7 @@ ledger
   its parts     part#<kind>#<value>#<yyyy-mm>   <dd>#<digest of key, model, provider …>
   ids already in them   rolled#<7 characters of ids>#<lane>   rolled
   rollup lane   lane#<number>         lane        (ledger/roller.py)
+  alert         alert#<digest>        alert       alerts/pending or alerts/told / when it was raised
   audit entry   audit                 <number in 12 digits>   audit/<kind>#<id> / number   audit/by#<who> / number
   audit mark    audit (in directory)  mark            the number and hash of the newest entry, so that a cut-off tail shows
 counters
@@ -196,7 +197,14 @@ def lane_pk(lane: int) -> str:
     return f"lane#{lane}"
 
 
+ALERT_SK = "alert"
+ALERTS_PENDING = "alerts/pending"
+ALERTS_TOLD = "alerts/told"
 OUTBOX_STATE_SK = "state"
+
+
+def alert_pk(digest: str) -> str:
+    return f"alert#{digest}"
 
 
 def outbox_pk(sink: str) -> str:

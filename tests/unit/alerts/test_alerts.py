@@ -1,0 +1,182 @@
+"""Somebody is told once, for certain, and nobody waits for it."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+import pytest
+from tests.support.gateway import model
+from tests.support.upstream import completion
+from tests.support.wiring import Said, Wired, wire
+
+from tollkeeper.alerts.alert import Alert
+from tollkeeper.alerts.board import Board
+from tollkeeper.alerts.channels import NotDelivered
+from tollkeeper.alerts.courier import Courier
+from tollkeeper.config.compile import compile_config
+from tollkeeper.errors import ConfigError
+from tollkeeper.providers.transport import OutboundRequest
+
+USD = 10**9
+HOOKS = {"WEBHOOK_URL": "https://hooks.test/in", "SLACK_WEBHOOK_URL": "https://slack.test/in", "TEAMS_WEBHOOK_URL": "https://teams.test/in"}
+USAGE = {"prompt_tokens": 100_000, "completion_tokens": 0, "total_tokens": 100_000}
+PRICES = {"input_cost_per_token": 0.000001, "output_cost_per_token": 0.00001}
+
+
+class Gateway:
+    """A gateway whose calls cost ten cents, and the hooks it calls."""
+
+    def __init__(self) -> None:
+        self.heard: list[OutboundRequest] = []
+        self.status = 200
+        self.wired: Wired
+
+    async def start(self, *, alerting: Sequence[str] = ("webhook",), alerts: Any = None, **general: Any) -> "Gateway":
+        self.wired = await wire(
+            self._answer,
+            model("fast", "openai/gpt-5-mini", "http://x.test/v1", model_info=PRICES),
+            env=HOOKS,
+            general_settings={"alerting": list(alerting), **general},
+            tollkeeper={"alerts": alerts} if alerts else {},
+        )
+        return self
+
+    def _answer(self, request: OutboundRequest) -> Said:
+        if "x.test" in request.url:
+            return Said(body={**completion(), "usage": USAGE})
+        self.heard.append(request)
+        return Said(status=self.status, body={})
+
+    async def call(self, key: str, times: int = 1) -> None:
+        for _ in range(times):
+            assert (await self.wired.chat(key, messages=[{"role": "user", "content": "x" * 110_000}], max_tokens=1)).status_code == 200
+        await self.wired.running.drain()
+
+    async def deliver(self) -> None:
+        assert self.wired.running.alerting is not None
+        await self.wired.running.alerting.courier.deliver()
+
+    def events(self) -> list[dict[str, Any]]:
+        return [orjson.loads(request.body) for request in self.heard if request.url == HOOKS["WEBHOOK_URL"]]
+
+
+async def test_a_budget_that_runs_out_is_told_at_each_threshold_once() -> None:
+    gateway = await Gateway().start()
+    key = await gateway.wired.new_key(max_budget=1, key_alias="batch-jobs", soft_budget=0.35)
+    await gateway.call(key, times=8)
+    await gateway.deliver()
+    await gateway.deliver()
+    told = sorted((event["event"], round(event["spend"], 2), event["max_budget"]) for event in gateway.events())
+    assert told == [("soft_budget_crossed", 0.4, 1.0), ("threshold_crossed", 0.8, 1.0)]
+    [soft, crossed] = sorted(gateway.events(), key=lambda event: event["event"])
+    assert (soft["event_group"], soft["soft_budget"]) == ("key", 0.35)
+    assert "80% of a budget is spent: key " in crossed["event_message"]
+
+
+async def test_two_processes_tell_it_once() -> None:
+    gateway = await Gateway().start()
+    ledger, clock = gateway.wired.running.installation.store.ledger, gateway.wired.clock
+    boards = [Board(ledger, clock), Board(ledger, clock)]
+    alert = Alert("spend_anomaly", "team#blue", "2026-11-20", "unusual")
+    assert [await board.put_up(alert) for board in (*boards, *boards)] == [True, False, False, False]
+
+
+async def test_a_channel_that_fails_is_tried_again_and_keeps_nobody_waiting() -> None:
+    gateway = await Gateway().start(alerting=["webhook", "slack"])
+
+    class Broken:
+        name = "slack"
+        well = False
+        taken: list[str] = []  # noqa: RUF012 - one instance
+
+        async def deliver(self, alerts: Sequence[Alert]) -> None:
+            if not self.well:
+                raise NotDelivered("HTTP 500")
+            self.taken += [alert.kind for alert in alerts]
+
+    class Fine(Broken):
+        name = "webhook"
+        well = True
+        taken: list[str] = []  # noqa: RUF012 - one instance
+
+    ledger, clock = gateway.wired.running.installation.store.ledger, gateway.wired.clock
+    board, broken, fine = Board(ledger, clock), Broken(), Fine()
+    courier = Courier(board, [broken, fine], clock)
+    await board.put_up(Alert("provider_outage", "d1", "1", "down"))
+    assert await courier.deliver() == 0
+    assert await courier.deliver() == 0
+    assert (broken.taken, fine.taken) == ([], ["provider_outage"])
+    broken.well = True
+    assert await courier.deliver() == 1
+    assert (broken.taken, fine.taken) == (["provider_outage"], ["provider_outage"])
+    assert await courier.deliver() == 0
+    assert [alert.message for alert in await board.told()] == ["down"]
+
+
+async def test_a_digest_waits_and_goes_out_as_one() -> None:
+    gateway = await Gateway().start(alerting=["slack", "teams"], alerts={"digest_minutes": 60})
+    running = gateway.wired.running
+    assert running.alerting is not None
+    for number in range(3):
+        await running.alerting.board.put_up(Alert("spend_anomaly", f"team#{number}", "1", f"<team {number}> & more"))
+    await gateway.deliver()
+    assert gateway.heard == []
+    gateway.wired.clock.advance(3601)
+    await gateway.deliver()
+    slack, teams = gateway.heard
+    text = orjson.loads(slack.body)["text"]
+    assert text.count("\n") == 2
+    assert "&lt;team 0&gt; &amp; more" in text
+    card = orjson.loads(teams.body)["attachments"][0]["content"]
+    assert (card["type"], card["body"][0]["text"], len(card["body"])) == ("AdaptiveCard", "Tollkeeper: 3 alerts", 4)
+
+
+async def test_only_the_types_that_are_wanted() -> None:
+    gateway = await Gateway().start(alert_types=["outage_alerts"])
+    await gateway.call(await gateway.wired.new_key(max_budget=1), times=8)
+    running = gateway.wired.running
+    assert running.alerting is not None
+    assert await running.alerting.board.put_up(Alert("provider_outage", "d1", "1", "down"))
+    await gateway.deliver()
+    assert [event["event"] for event in gateway.events()] == ["provider_outage"]
+
+
+async def test_without_alerting_nothing_is_written() -> None:
+    gateway = await Gateway().start(alerting=[])
+    await gateway.call(await gateway.wired.new_key(max_budget=1), times=8)
+    page = await gateway.wired.running.installation.store.ledger.query("alerts/pending", index="gsi1")
+    assert page.items == []
+
+
+async def test_amazons_channels_are_signed() -> None:
+    from tollkeeper.alerts.channels import Mail, Signed, Topic
+    from tollkeeper.store.aws import Credentials, StaticCredentials
+
+    heard: list[tuple[str, dict[str, str], bytes]] = []
+
+    async def send(method: str, url: str, headers: Any, body: bytes, timeout: float) -> tuple[int, dict[str, str], bytes]:
+        heard.append((url, dict(headers), body))
+        return 200, {}, b""
+
+    gateway = await Gateway().start()
+    signed = Signed(send, StaticCredentials(Credentials("AKID", "secret")), "eu-west-1", None, gateway.wired.clock)
+    alerts = [Alert("budget_crossed", "team#blue", "total", "100% of a budget\nis spent")]
+    await Topic(signed, "arn:aws:sns:eu-west-1:1:alerts").deliver(alerts)
+    await Mail(signed, "gateway@example.com", ["finance@example.com"]).deliver(alerts)
+    (sns, headers, form), (ses, _, mail) = heard
+    assert (sns, ses) == ("https://sns.eu-west-1.amazonaws.com/", "https://email.eu-west-1.amazonaws.com/v2/email/outbound-emails")
+    assert "/eu-west-1/sns/aws4_request" in headers["authorization"]
+    fields = parse_qs(form.decode())
+    assert (fields["Action"], fields["Subject"]) == (["Publish"], ["Tollkeeper: 100% of a budget is spent"])
+    assert orjson.loads(mail)["Content"]["Simple"]["Subject"]["Data"] == "Tollkeeper: 100% of a budget is spent"
+
+
+async def test_a_channel_without_what_it_needs_is_one_clear_line() -> None:
+    with pytest.raises(ConfigError, match=r"needs tollkeeper.alerts.sns_topic"):
+        await Gateway().start(alerting=["sns"])
+
+
+def test_an_unknown_channel_is_listed() -> None:
+    snapshot = compile_config("model_list: []\ngeneral_settings: {alerting: [slack, pagerduty]}\n", env={}.get)
+    assert "general_settings.alerting[1]" in snapshot.unsupported
