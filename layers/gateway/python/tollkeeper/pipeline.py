@@ -7,34 +7,38 @@ which a caller who hangs up cannot cancel. `drain` waits for these tasks: on Lam
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from tollkeeper.admission.asking import asking, deadline_of, plan_of
 from tollkeeper.admission.attempts import Attempts
 from tollkeeper.admission.doorkeeper import Doorkeeper, Ticket
-from tollkeeper.admission.payer import payer_of
+from tollkeeper.admission.own_calls import embedding_call, silent_copy, vectors_of
+from tollkeeper.admission.reception import EmbedFor, Reception
 from tollkeeper.admission.told import answer_headers, error_headers
-from tollkeeper.admission.visit import Call, Visit, cannot_serve, entry_of, serving
-from tollkeeper.auth.access import may_use_model, may_use_route, visible_models
+from tollkeeper.admission.visit import Call, Visit
+from tollkeeper.auth.access import visible_models
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal
 from tollkeeper.clock import Clock
 from tollkeeper.dialects.base import Json
 from tollkeeper.dialects.native import native
-from tollkeeper.errors import BadRequest, TollkeeperError, UpstreamError
-from tollkeeper.ledger.account import Account
+from tollkeeper.errors import TollkeeperError, UpstreamError
 from tollkeeper.ledger.book import Ledger
 from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_FAILURE, STATUS_SUCCESS, Entry
 from tollkeeper.ledger.metered import MeteredStream
 from tollkeeper.money import NanoUSD
 from tollkeeper.providers.client import ProviderClient
 from tollkeeper.providers.patience import patience_for, usable
+from tollkeeper.routing.asked import Requirement
+from tollkeeper.routing.auto import Embed, Vector
 from tollkeeper.routing.failover import finish, first_success
 from tollkeeper.routing.health import ALWAYS_WELL, Health
 from tollkeeper.routing.resolve import Groups, ModelGroup
+
+log = logging.getLogger("tollkeeper.pipeline")
 
 __all__ = ["Answer", "Call", "Gateway"]
 
@@ -70,21 +74,19 @@ class Gateway:
         """`books_before_reply`: close the books before the last byte leaves, because a server may be killed at any moment; or after it,
         because a Lambda sandbox is not, and the caller need not wait.
         """
-        self._groups = groups
+        self._reception = Reception(groups, authenticator, doorkeeper, clock=clock, random=random, health=health)
         self._authenticator = authenticator
         self._doorkeeper = doorkeeper
         self._client = client
         self._attempts = Attempts(doorkeeper, client, clock)
         self._ledger = ledger
         self._clock = clock
-        self._random = random
         self._books_before_reply = books_before_reply
-        self._health = health
         self._closing: set[asyncio.Task[None]] = set()
 
     async def serve(self, call: Call) -> Answer:
         """Returns when the answer is whole, or when a stream's first content is in. Raises TollkeeperError."""
-        visit = await self._admit(call)
+        visit = await self._reception.admit(call, self._embedder(call))
         try:
             result = await first_success(
                 visit.plan,
@@ -102,6 +104,7 @@ class Gateway:
         if result.opened is None:
             visit.account.stated(result.usage, (result.body or {}).get("service_tier"))
             visit.account.first_token()
+        self._mirror(visit)
         headers = answer_headers(visit, result.headers)
         if result.opened is not None:
             stream = MeteredStream(result.opened, visit.account, lambda status, error: self._close(visit, status, error))
@@ -112,13 +115,13 @@ class Gateway:
     async def models(self, headers: Mapping[str, str], query: Mapping[str, str]) -> dict[str, ModelGroup]:
         """The aliases this key may use, and what is behind them."""
         principal = await self._authenticator.authenticate(headers, query)
-        groups = self._groups()
+        groups = self._reception.groups()
         names = visible_models(principal, groups.listed())
         return {name: group for name in names if (group := groups.find(name)) is not None}
 
     async def group(self, call: Call) -> ModelGroup:
         """The deployments behind the model a call names, for endpoints that cost nothing. Raises as `serve` does before it spends."""
-        return (await self._resolve(call))[1]
+        return (await self._reception.receive(call, self._embedder(call))).group
 
     async def count_tokens(self, call: Call, group: ModelGroup, counting: str = "count_tokens") -> Json | None:
         """The provider's own count, which costs nothing; `counting` names it in dialects/native.py. None: none of this model's counts."""
@@ -147,40 +150,6 @@ class Gateway:
         while self._closing:
             await asyncio.wait(self._closing)
 
-    async def _resolve(self, call: Call) -> tuple[Principal, ModelGroup]:
-        """Who calls, and the deployments that can serve it. Raises Unauthenticated, Forbidden, BadRequest."""
-        principal = call.principal or await self._authenticator.authenticate(call.headers, call.query)
-        may_use_route(principal, call.endpoint.route)
-        model = call.body["model"]
-        found = self._groups().find(model, principal.aliases)
-        if found is None:
-            raise BadRequest(
-                f"{call.endpoint.route.removeprefix('/v1/')}: Invalid model name passed in model={model[:200]}. "
-                "Call `/v1/models` to view available models for your key.",
-                param="model",
-            )
-        may_use_model(principal, model, found.access_groups)
-        group = serving(found, call.endpoint)
-        if group is None:
-            raise cannot_serve(found, call.endpoint, model)
-        return principal, group
-
-    async def _admit(self, call: Call) -> Visit:
-        principal, group = await self._resolve(call)
-        groups, keeper, now = self._groups(), self._doorkeeper, self._clock.now()
-        payer = await payer_of(principal, call.body, call.headers, authenticator=self._authenticator, policy=keeper.policy)
-        asks = asking(call, payer, group, groups, now)
-
-        def find(name: str) -> ModelGroup | None:
-            other = groups.find(name)
-            return other and serving(other, call.endpoint)
-
-        plan = plan_of(asks, groups, find, call, random=self._random, health=self._health)
-        units = call.measured.units if call.measured else None
-        ticket = await keeper.admit(payer, call.body, call.raw, plan.deployments(), output=call.endpoint.output, units=units)
-        account = Account(entry_of(call, principal, payer, now), self._clock)
-        return Visit(call, group, plan, account, ticket, deadline_of(call, asks.group, self._clock))
-
     async def _close(self, visit: Visit, status: str, error: BaseException | None) -> None:
         ticket = visit.ticket
         most = ticket.hold.amount if ticket.hold and ticket.limit else None
@@ -202,3 +171,31 @@ class Gateway:
         await self._ledger.record(entry)
         settling = self._doorkeeper.settle(visit.ticket, NanoUSD(cost), tokens)
         await asyncio.gather(settling, finish(visit.plan, tokens=tokens, output_tokens=entry.output_tokens, error=error))
+
+    def _embedder(self, call: Call) -> EmbedFor:
+        """For auto-routers that go by meaning: the embeddings are calls of this caller, booked as such."""
+
+        def of(principal: Principal, require: tuple[Requirement, ...]) -> Embed:
+            async def embed(model: str, texts: list[str]) -> list[Vector]:
+                own = replace(embedding_call(call, principal, model, texts), id=self._clock.new_id(), require=require)
+                return vectors_of((await self.serve(own)).body or {})
+
+            return embed
+
+        return of
+
+    def _mirror(self, visit: Visit) -> None:
+        """Sends a copy to the `silent_model` of the deployment that answered. Nobody waits for it but `drain`."""
+        copy = silent_copy(visit, self._clock.new_id())
+        if copy is None:
+            return
+
+        async def ask() -> None:
+            try:
+                await self.serve(copy)
+            except TollkeeperError as error:
+                log.info("silent_call_failed model=%s %s", copy.body["model"], error.type)
+
+        task = asyncio.create_task(ask())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)

@@ -52,7 +52,7 @@ def asking(call: Call, payer: Payer, group: ModelGroup, groups: Groups, now: flo
     asked = replace(
         asked,
         tags=tuple(dict.fromkeys((*asked.tags, *principal.tags))),
-        require=(*decision.require, *_required(payer), *asked_for(body, headers)),
+        require=(*decision.require, *_required(payer), *asked_for(body, headers), *call.require),
         phrases=tuple(f"{name.title()}: {headers[name]}" for name in MATCHED_HEADERS if name in headers),
         at=now,
         rehearsal=is_rehearsal(body),

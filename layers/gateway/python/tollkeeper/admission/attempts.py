@@ -45,7 +45,7 @@ class Attempts:
             )
         dialect, body = visit.wording(deployment, limited)
         account.attempted(deployment, fallback=step.fallback)
-        alias = call.body["model"]
+        alias = call.shown_model
         patience = patience_for(call.body, call.headers, deployment, visit.left(self._clock), at_most=_impatience(step))
         began = self._clock.monotonic()
         try:

@@ -20,6 +20,7 @@ from tollkeeper.errors import BadRequest
 from tollkeeper.ledger.account import Account
 from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_CUT, STATUS_SUCCESS, Entry
 from tollkeeper.providers.client import ProviderClient
+from tollkeeper.routing.asked import Requirement
 from tollkeeper.routing.plan import Plan
 from tollkeeper.routing.resolve import ModelGroup
 
@@ -59,6 +60,12 @@ class Call:
     principal: Principal | None = None
     """Who calls, where that is known already: a batch's line, which nobody waits for. Its books are closed before its answer is used."""
     measured: Measured | None = None
+    internal: bool = False
+    """The gateway's own call, for which the caller need not be allowed the model."""
+    alias: str = ""
+    """What the caller calls the model, where another was chosen for it."""
+    require: tuple[Requirement, ...] = ()
+    """Beside what the request says itself."""
 
     @property
     def streamed(self) -> bool:
@@ -68,6 +75,15 @@ class Call:
     def exactly(self) -> Json | None:
         """What the request alone says of its usage, where that is all there is to say."""
         return self.measured.likely if self.measured is not None and self.measured.exact else None
+
+    @property
+    def shown_model(self) -> str:
+        """The `model` of the answer."""
+        return self.alias or str(self.body["model"])
+
+    def renamed(self, model: str) -> "Call":
+        """The same call of another model."""
+        return replace(self, body={**self.body, "model": model}, alias=self.shown_model)
 
     def seconds_left(self, clock: Clock) -> float | None:
         return self.deadline - clock.now() if self.deadline is not None else None
@@ -84,6 +100,8 @@ class Visit:
     ticket: Ticket
     deadline: float | None = None
     """Monotonic: when the whole call must have its answer, or a stream its first content."""
+    require: tuple[Requirement, ...] = ()
+    """What every deployment that sees this call must be."""
     door: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Two tries at once (a hedge) enter one after the other."""
 

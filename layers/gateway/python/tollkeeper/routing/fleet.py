@@ -23,11 +23,12 @@ from tollkeeper.routing.health import WELL, Passage, Standing
 from tollkeeper.routing.policy import Canary
 from tollkeeper.routing.retries import HedgeShare, RetryBudget
 from tollkeeper.routing.statistics import Statistics, measured, minute_of, seconds_left
-from tollkeeper.store.items import canary_sk
+from tollkeeper.store.items import canary_day_sk, canary_sk
 from tollkeeper.store.table import AtMost, Condition, Table
 
 log = logging.getLogger("tollkeeper.routing")
 
+DAY_SECONDS = 86_400
 LONGEST_LEASE, SHORTEST_LEASE = 60.0, 5.0
 """Seconds a probe may take before another is let through: the deployment's own timeout, within these."""
 
@@ -164,17 +165,23 @@ class Fleet:
         begun = {"ended": 1, "tokens": tokens - passage.tokens} if passage.policy.counts_at_start else {}
         if add := {**begun, **more}:
             await self._cells.count(passage.deployment.group, passage.minute.sk, add=add, ttl=passage.minute.ttl)
-        if "errors" in more:
-            await self._watch_canary(passage)
+        canary = passage.policy.canary
+        if canary is not None and canary.deployment == passage.deployment.id and more:
+            await self._watch_canary(passage.deployment, canary, failed="errors" in more)
 
-    async def _watch_canary(self, passage: Passage) -> None:
-        """Rolls it back for the whole fleet, once, when too many of its calls failed."""
-        canary, deployment = passage.policy.canary, passage.deployment
-        if canary is None or canary.deployment != deployment.id or self.rolled_back(deployment, canary):
-            return
-        seen = self.statistics(deployment)
-        if seen.ended + seen.errors >= canary.min_requests and (seen.error_rate or 0.0) > canary.max_error_rate:
-            told = f"{seen.errors} of {seen.ended + seen.errors} calls failed"
+    async def _watch_canary(self, deployment: Deployment, canary: Canary, *, failed: bool) -> None:
+        """Counts a canary's call, and rolls it back for the whole fleet, once, when too many of yesterday's and today's failed.
+
+        (The minutes above are too short a memory: a canary that fails soon rests most of the time.)
+        """
+        now = self._clock.now()
+        days = [canary_day_sk(deployment.id, repr(canary), moment) for moment in (now - DAY_SECONDS, now)]
+        ttl = int(now) + 2 * DAY_SECONDS
+        await self._cells.count(deployment.group, days[1], add={"errors": 1} if failed else {"answered": 1}, ttl=ttl)
+        items = [item for sk in days if (item := self._cells.mark_of(deployment.group, sk)) is not None]
+        errors, total = (sum(int(item.get(name, 0)) for item in items for name in names) for names in (("errors",), ("errors", "answered")))
+        if total >= canary.min_requests and errors > canary.max_error_rate * total and not self.rolled_back(deployment, canary):
+            told = f"{errors} of {total} calls failed"
             await self._cells.mark(deployment.group, canary_sk(deployment.id), {"reason": told, "settings": repr(canary)})
             log.warning("canary_rolled_back group=%s deployment=%s %s", deployment.group, deployment.id, told)
 

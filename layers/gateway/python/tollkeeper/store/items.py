@@ -42,7 +42,7 @@ counters
   upload         upload#<id>          upload        its parts: part#<part id>
   breaker        routing#<group>      breaker#<deployment>      (routing/cells.py)
   its statistics routing#<group>      use#<deployment>#minute#<minute since epoch>   (routing/statistics.py)
-  rolled back    routing#<group>      canary#<deployment>       (routing/fleet.py)
+  canary         routing#<group>      canary#<deployment>, there once it is rolled back; …#<settings>#utcday#<day>: its calls
   outbox         outbox#<sink>        0<entry id> | state       (sinks/outbox.py)
 """
 
@@ -300,6 +300,11 @@ def breaker_sk(deployment_id: str) -> str:
 def canary_sk(deployment_id: str) -> str:
     """There once a canary was rolled back."""
     return CANARY_PREFIX + _id(deployment_id)
+
+
+def canary_day_sk(deployment_id: str, settings: str, epoch: float) -> str:
+    """How its calls went that day, under these settings."""
+    return f"{CANARY_PREFIX}{_id(deployment_id)}#{sha256(settings.encode()).hexdigest()[:12]}#{day_sk(epoch)}"
 
 
 def routing_use_sk(deployment_id: str, minute: str = "") -> str:
