@@ -140,7 +140,7 @@ def test_every_event_is_played():
 
 
 def test_the_janitor_function_sweeps(janitor: list[Any]):
-    assert janitor == [{"expired": 0}, {"expired": 0}]
+    assert janitor == [{"expired": 0, "rotated": 0}] * 2
 
 
 @pytest.mark.parametrize("case", PROXY, ids=lambda case: case.name)

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 
 from tollkeeper.admin.app import create_app
-from tollkeeper.admin.services import AdminServices, SpendReader
+from tollkeeper.admin.parts import AdminServices, SpendReader
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.clock import time_ordered_id
 from tollkeeper.edge.problems import openai_error

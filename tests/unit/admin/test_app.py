@@ -2,7 +2,7 @@ import pytest
 from tests.support.admin import START, make_admin
 from tests.support.faulty_table import FaultyTable
 
-from tollkeeper.admin.services import Spend
+from tollkeeper.admin.parts import Spend
 from tollkeeper.money import NanoUSD
 from tollkeeper.store.sqlite import SqliteStore
 

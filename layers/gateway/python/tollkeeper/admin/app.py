@@ -36,8 +36,8 @@ from tollkeeper.admin import (
     teams,
     users,
 )
+from tollkeeper.admin.parts import AdminServices
 from tollkeeper.admin.route import LARGEST_BODY_BYTES
-from tollkeeper.admin.services import AdminServices
 from tollkeeper.clock import Clock
 from tollkeeper.errors import BadRequest, CallerError, NotFound, OurError, PayloadTooLarge, TollkeeperError
 

@@ -14,8 +14,8 @@ from tollkeeper.admin.keyring import Keyring
 from tollkeeper.admin.kinds import ORGANIZATION, TEAM, TEAM_MEMBER, USER
 from tollkeeper.admin.listing import members, walk
 from tollkeeper.admin.models_people import TeamMember
+from tollkeeper.admin.parts import AdminServices
 from tollkeeper.admin.people import People
-from tollkeeper.admin.services import AdminServices
 from tollkeeper.auth.records import KeyRecord, Member, TeamRecord, UserRecord
 from tollkeeper.auth.records_groups import ProjectRecord, TeamMembership
 from tollkeeper.auth.roles import INTERNAL_USER

@@ -14,7 +14,7 @@ from typing import Any
 from tollkeeper.admin.actor import Actor
 from tollkeeper.admin.claims import Claims, Taken
 from tollkeeper.admin.kinds import BUDGET, KEY, ORGANIZATION, PROJECT, TEAM, Kind
-from tollkeeper.admin.services import AdminServices
+from tollkeeper.admin.parts import AdminServices
 from tollkeeper.auth.keys import PREFIX, hash_key, key_name, new_key
 from tollkeeper.auth.records import BudgetRecord, KeyPointer, KeyRecord
 from tollkeeper.errors import BadRequest, CallerError

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from tollkeeper.admin.actor import Actor
+from tollkeeper.admin.parts import AdminServices
 from tollkeeper.admin.people import People
-from tollkeeper.admin.services import AdminServices
 from tollkeeper.auth.principal import principal_of
 from tollkeeper.auth.records import KeyRecord, TeamRecord, UserRecord
 from tollkeeper.errors import CallerError

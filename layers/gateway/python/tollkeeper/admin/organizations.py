@@ -18,10 +18,11 @@ from tollkeeper.admin.models_groups import (
     UpdateOrganization,
 )
 from tollkeeper.admin.models_people import MemberLimits, OneMember
+from tollkeeper.admin.parts import AdminServices, Spend
 from tollkeeper.admin.people import People
 from tollkeeper.admin.reach import existing
 from tollkeeper.admin.route import StrictRoute
-from tollkeeper.admin.services import Acting, AdminServices, Services, Spend
+from tollkeeper.admin.services import Acting, Services
 from tollkeeper.admin.teams import row_of as team_row_of
 from tollkeeper.admin.users import row_of as user_row_of
 from tollkeeper.admin.values import QueryName

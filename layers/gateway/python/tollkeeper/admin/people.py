@@ -6,7 +6,7 @@ from typing import Any
 from tollkeeper.admin.actor import Actor
 from tollkeeper.admin.claims import Claims, Taken
 from tollkeeper.admin.kinds import USER
-from tollkeeper.admin.services import AdminServices
+from tollkeeper.admin.parts import AdminServices
 from tollkeeper.auth.records import UserRecord
 from tollkeeper.errors import BadRequest, CallerError, Conflict
 from tollkeeper.store import items

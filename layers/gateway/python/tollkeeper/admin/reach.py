@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from tollkeeper.admin.actor import Actor, Target
 from tollkeeper.admin.kinds import TEAM, Kind
-from tollkeeper.admin.services import AdminServices
+from tollkeeper.admin.parts import AdminServices
 from tollkeeper.auth.records import KeyRecord, Record, TeamRecord
 from tollkeeper.errors import NotFound
 

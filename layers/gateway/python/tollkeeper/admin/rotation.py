@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from tollkeeper.admin.actor import Actor
 from tollkeeper.admin.keyring import Keyring
-from tollkeeper.admin.services import AdminServices
+from tollkeeper.admin.parts import AdminServices
 from tollkeeper.auth.durations import after
 from tollkeeper.auth.principal import principal_of
 from tollkeeper.auth.records import KeyRecord

@@ -9,8 +9,8 @@ from tollkeeper.admin.kinds import BUDGET, Kind
 from tollkeeper.admin.listing import walk
 from tollkeeper.admin.models import Body
 from tollkeeper.admin.organizations import check_budget
+from tollkeeper.admin.parts import AdminServices, Spend
 from tollkeeper.admin.reach import existing
-from tollkeeper.admin.services import AdminServices, Spend
 from tollkeeper.auth.records import BudgetRecord, Record
 from tollkeeper.errors import BadRequest
 from tollkeeper.store.table import ConditionFailed

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tollkeeper.admin.services import Spend
+from tollkeeper.admin.parts import Spend
 from tollkeeper.money import NanoUSD
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tollkeeper.admin.services import Spend
+from tollkeeper.admin.parts import Spend
 from tollkeeper.auth.records import BudgetLimit, BudgetRecord, KeyRecord, Limits, Record, TeamRecord, UserRecord
 from tollkeeper.clock import iso
 from tollkeeper.money import nano_to_usd

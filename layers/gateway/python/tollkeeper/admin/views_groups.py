@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tollkeeper.admin.services import Spend
+from tollkeeper.admin.parts import Spend
 from tollkeeper.admin.views import budget_row, extras, limits_row, metadata_row, moment, owner_row, stamps, usd
 from tollkeeper.auth.records import BudgetRecord, Record
 from tollkeeper.auth.records_groups import (

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from tollkeeper.admin.services import SecretKeeper
+from tollkeeper.admin.parts import SecretKeeper
 from tollkeeper.config.compile import compile_config
 from tollkeeper.config.litellm_keys import CREDENTIAL_HEADER, SECRET_KEYS
 from tollkeeper.config.snapshot import deployment_json

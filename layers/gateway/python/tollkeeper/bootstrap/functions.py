@@ -7,6 +7,7 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from tollkeeper.bootstrap.installation import Installation
+from tollkeeper.bootstrap.rotation import rotate_keys
 from tollkeeper.bootstrap.running import Running
 from tollkeeper.bootstrap.sinks import outbox_of
 from tollkeeper.edge.lazy import LazyApp
@@ -36,7 +37,10 @@ def lambda_app(build: Callable[[Running], ASGIApp]) -> tuple[ASGIApp, Callable[[
 
 
 def janitor_handler() -> Callable[[object, object], dict[str, int]]:
-    """A Lambda handler for a schedule: one sweep. Answers `{"expired": <holds ended>}`."""
+    """A Lambda handler for a schedule: one sweep. Answers `{"expired": <holds ended>, "rotated": <keys renewed>}`.
+
+    What its role needs for the second, bootstrap/rotation.py says.
+    """
     settings = Settings.from_env()
     log.configure(settings.log_level, json=True)
     installation = Installation(settings)
@@ -51,7 +55,7 @@ def janitor_handler() -> Callable[[object, object], dict[str, int]]:
             await running.outbox.flush()
         if running.alerting is not None:
             await running.alerting.courier.deliver()
-        return {"expired": await running.housekeeping.sweep()}
+        return {"expired": await running.housekeeping.sweep(), "rotated": await rotate_keys(running)}
 
     return lambda _event, _context: runner.run(sweep())
 

@@ -13,15 +13,13 @@ from tollkeeper.edge.problems import openai_error
 
 def keys_app(running: Running) -> ASGIApp:
     """functions/keys: keys, teams, users, models; imports FastAPI."""
-    from tollkeeper.admin.app import create_app
-
     _let_newcomers_in(running)
-    return _with_aws_principal(create_app(running.management, openai_error))
+    return _management_app(running)
 
 
 def reports_app(running: Running) -> ASGIApp:
     """functions/reports: the same routes behind a role that may only read; which of them it answers, the front door says."""
-    return keys_app(running)
+    return _management_app(running)
 
 
 def local_app(running: Running) -> ASGIApp:
@@ -32,6 +30,12 @@ def local_app(running: Running) -> ASGIApp:
 
     _let_newcomers_in(running)
     return running.edge_app(LazyApp(later, running.drain), running.background)
+
+
+def _management_app(running: Running) -> ASGIApp:
+    from tollkeeper.admin.app import create_app
+
+    return _with_aws_principal(create_app(running.management, openai_error))
 
 
 def _let_newcomers_in(running: Running) -> None:

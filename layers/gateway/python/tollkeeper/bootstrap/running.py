@@ -20,6 +20,7 @@ from tollkeeper.bootstrap.batches import BatchParts, batch_parts
 from tollkeeper.bootstrap.identity import Newcomers, authenticator_of
 from tollkeeper.bootstrap.installation import Installation
 from tollkeeper.bootstrap.passing import pass_through
+from tollkeeper.bootstrap.rotation import rotate_for_ever
 from tollkeeper.bootstrap.sinks import outbox_of
 from tollkeeper.budgets.hold import BudgetEvent, Options
 from tollkeeper.budgets.janitor import Janitor
@@ -40,7 +41,7 @@ from tollkeeper.sinks.outbox import Outbox
 from tollkeeper.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from tollkeeper.admin.services import AdminServices
+    from tollkeeper.admin.parts import AdminServices
 
 READY_PROBE = ("ready", "ready")
 
@@ -86,8 +87,8 @@ class Running:
 
     @cached_property
     def management(self) -> "AdminServices":
-        """What the management API works with; imports FastAPI."""
-        from tollkeeper.admin.services import AdminServices
+        """What the management API works with."""
+        from tollkeeper.admin.parts import AdminServices
         from tollkeeper.admin.spending import CounterSpend
         from tollkeeper.reports.reader import Reader
 
@@ -155,6 +156,7 @@ class Running:
         """What a server does beside its requests, until it is cancelled; on Lambda schedules and streams do it."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.housekeeping.sweep_for_ever())
+            tasks.create_task(rotate_for_ever(self))
             if self.pump is not None:
                 tasks.create_task(self.pump.run_for_ever())
             if self.outbox is not None:

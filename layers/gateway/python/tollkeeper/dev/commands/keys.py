@@ -1,11 +1,14 @@
 """`tollkeeper keys`: virtual keys."""
 
+import asyncio
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tollkeeper.dev.commands import show
 from tollkeeper.dev.commands.options import AsJson, Key, ModelNames, Money, Page, Period, Size, Url, ask, given
+from tollkeeper.errors import BadRequest
 
 COLUMNS = ("key_alias", "key_name", "team_id", "user_id", "spend", "max_budget", "expires")
 Which = Annotated[str, typer.Argument(metavar="KEY", help="Text or hash.")]
@@ -17,7 +20,7 @@ def add_to(root: typer.Typer) -> None:
     group = typer.Typer(help="Virtual keys.", no_args_is_help=True)
     for name, command in (
         ("list", list_keys), ("info", info), ("create", create), ("delete", delete), ("block", block), ("unblock", unblock),
-        ("rotate", rotate),
+        ("rotate", rotate), ("fetch", fetch),
     ):  # fmt: skip
         group.command(name)(command)
     root.add_typer(group, name="keys")
@@ -99,6 +102,23 @@ def rotate(
     """Give a key a new text and print it, this once; budget, spend and name go on."""
     body = given(key=which, grace_period=grace_period)
     _print_text(ask(url, key, lambda client: client.call("POST", "/key/regenerate", body=body)), json=json)
+
+
+def fetch(
+    alias: Annotated[str, typer.Argument(help="The key's alias; without one, the first 32 digits of its hash.")],
+    state: Annotated[str, typer.Option(help="The gateway's state folder.")] = ".tollkeeper",
+) -> None:
+    """Print the text of a key that was renewed by itself (auto_rotate), on the machine of an embedded gateway."""
+    from tollkeeper.bootstrap import Installation
+    from tollkeeper.bootstrap.rotation import KEPT
+    from tollkeeper.config.snapshot import Snapshot
+    from tollkeeper.settings import Settings
+
+    if not Path(state).is_dir():
+        raise BadRequest(f"{state} is no folder; say where the gateway keeps its state, with --state.")
+    desk = Installation(Settings.from_env(store="sqlite", state=state), snapshot=Snapshot(version="")).secret_desk
+    found = asyncio.run(desk.get(f"kept/{KEPT}{alias}"))
+    print(found["value"] if isinstance(found, dict) else found)
 
 
 def _print_text(answer: dict[str, Any], *, json: bool) -> None:
