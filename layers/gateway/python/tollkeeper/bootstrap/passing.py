@@ -1,9 +1,12 @@
-"""Raw provider APIs and configured endpoints, wired."""
+"""Raw provider APIs, configured endpoints, tools and agents, wired."""
 
 from typing import TYPE_CHECKING
 
+from tollkeeper.bootstrap.batches import door_of
 from tollkeeper.edge.passage import Passage
 from tollkeeper.edge.passthrough import PassThrough
+from tollkeeper.edge.routes import Row
+from tollkeeper.edge.toll import Toll
 from tollkeeper.providers.upstreams import Upstreams
 
 if TYPE_CHECKING:
@@ -29,3 +32,18 @@ def pass_through(running: "Running") -> PassThrough:
         deployments=lambda: running.live.groups().snapshot.deployments,
         max_bytes=installation.snapshot.max_request_bytes or installation.settings.max_request_bytes,
     )
+
+
+def tool_rows(running: "Running") -> list[Row]:
+    """The MCP gateway's; without servers it answers all the same, with no tools."""
+    from tollkeeper.edge.mcp import McpEdge
+    from tollkeeper.providers.mcp_client import McpClient
+
+    installation = running.installation
+    servers = [upstream for upstream in installation.snapshot.upstreams if upstream.kind == "mcp"]
+    client, heartbeat = McpClient(upstreams_of(running)), installation.settings.heartbeat_seconds
+    return McpEdge(door_of(running), client, toll_of(running), servers, heartbeat_seconds=heartbeat).routes()
+
+
+def toll_of(running: "Running") -> Toll:
+    return Toll(running.gateway, running.doorkeeper, running.authenticator, running.installation.clock)

@@ -18,8 +18,9 @@ from tollkeeper.dialects.base import Json
 from tollkeeper.dialects.metering import Kind, Meter, limit_in, with_limit
 from tollkeeper.dialects.usage import Usage
 from tollkeeper.edge.http import Send, raw_headers
+from tollkeeper.edge.toll import entry_for
 from tollkeeper.ledger.account import Account
-from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_CUT, STATUS_FAILURE, STATUS_SUCCESS, Entry
+from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_CUT, STATUS_FAILURE, STATUS_SUCCESS
 from tollkeeper.money import ZERO, NanoUSD
 from tollkeeper.pipeline import Gateway
 from tollkeeper.providers.transport import Response
@@ -65,21 +66,8 @@ class Passage:
             ticket, data = await self._doorkeeper.admit_flat(payer, raw.flat, on=raw.path), raw.data
         else:
             ticket, data = await self._metered(raw, raw.kind, payer, _flat_limit(body, raw.kind))
-        entry = Entry(
-            request_id=raw.call_id,
-            call_id=raw.headers.get("x-litellm-call-id", raw.call_id)[:128],
-            started_at=self._clock.now(),
-            call_type=CALL_TYPE,
-            model=raw.model,
-            key_hash=raw.principal.key_hash,
-            key_alias=raw.principal.key_alias,
-            key_name=raw.principal.key_name,
-            team_id=raw.principal.team_id,
-            user_id=raw.principal.user_id,
-            organization_id=raw.principal.organization_id,
-            customer_id=payer.customer_id,
-            tags=payer.tags,
-        )
+        entry = entry_for(raw.principal, raw.headers, raw.call_id, call_type=CALL_TYPE, model=raw.model, now=self._clock.now())
+        entry.customer_id, entry.tags = payer.customer_id, payer.tags
         account = Account(entry, self._clock)
         account.attempted(raw.deployment, fallback=False)
         return Passing(raw, data, ticket, account, self._gateway)
