@@ -79,6 +79,11 @@ def said_bytes(chunks: list[Json]) -> int:
             delta = choice["delta"]
             words = [delta.get(key) or "" for key in ("content", "reasoning_content", "refusal")]
             for call in delta.get("tool_calls") or []:
-                words += [str(value) for made in (call.get("function"), call.get("custom")) for value in (made or {}).values()]
+                words += [
+                    value
+                    for made in (call.get("function"), call.get("custom"))
+                    for value in (made or {}).values()
+                    if isinstance(value, str)
+                ]
             size += sum(len(word.encode()) for word in words)
     return size

@@ -203,3 +203,29 @@ def test_a_stop_reason_without_message_stop_is_complete() -> None:
     data = run(START, *text("x"), end())
     assert hub_stream_answers(data)[0].finish == "stop"
     assert data[-1]["usage"]["completion_tokens"] == 9
+
+
+def test_a_block_that_was_never_closed_ends_where_the_next_begins() -> None:
+    thinking = block(
+        {"type": "thinking", "thinking": ""}, {"type": "thinking_delta", "thinking": "hm"}, {"type": "signature_delta", "signature": "s"}
+    )
+    data = run(START, *thinking[:-1], *text("Hi", index=1), end(), STOP)
+    deltas = [item["choices"][0]["delta"] for item in data if item["choices"]]
+    thoughts = [delta["thinking_blocks"] for delta in deltas if "thinking_blocks" in delta]
+    assert thoughts == [[{"type": "thinking", "thinking": "hm", "signature": "s"}]]
+    assert hub_stream_answers(data)[0].text == "Hi"
+
+
+def test_an_end_without_a_reason_is_a_normal_one() -> None:
+    data = run(START, *text("Hi"), STOP)
+    assert hub_stream_answers(data)[0].finish == "stop"
+    assert [item["choices"][0]["finish_reason"] for item in run(START, *text("Hi"), end("max_tokens"), STOP) if item["choices"]][
+        -1
+    ] == "length"
+
+
+def test_a_compaction_comes_whole() -> None:
+    pieces = [{"type": "compaction_delta", "content": "Sum"}, {"type": "compaction_delta", "content": "mary"}]
+    data = run(START, *block({"type": "compaction", "content": None}, *pieces), *text("Hi", index=1), end(), STOP)
+    kept = [item["choices"][0]["delta"].get("provider_specific_fields") for item in data if item["choices"]]
+    assert {"server_tools": [{"type": "compaction", "content": "Summary"}]} in kept

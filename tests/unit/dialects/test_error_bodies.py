@@ -201,3 +201,57 @@ def test_no_json_makes_it_raise(status: int, body: Any) -> None:
 @given(st.integers(300, 599), st.binary(max_size=60))
 def test_no_bytes_make_it_raise(status: int, body: bytes) -> None:
     assert error(status, body).message
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "too many tokens: total number of tokens in the prompt cannot exceed 128000 - received 200000"),
+        (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 8193. Given: 12000 `inputs` tokens"),
+        (400, "The decoder prompt (length 5000) is longer than the maximum model length of 4096."),
+        (400, "The input (5000 tokens) is longer than the model's context length (4096 tokens)."),
+        (400, "so generating 10 tokens requires a sequence length of 5000, but the maximum supported sequence length is just 4096!"),
+        (400, "the number of input tokens 5000 cannot exceed the total tokens limit 4096 for this model"),
+        (400, "Range of input length should be [1, 30720]"),
+        (400, "Invalid request: Your request exceeded model token limit: 8192"),
+        (400, "Input length 140000 exceeds the maximum length 131072"),
+        (413, "Request too large for model `llama-3` on tokens per minute (TPM): Limit 6000, Requested 7000"),
+        (400, "Your input exceeds the context window of this model. Please adjust your input and try again."),
+        (400, "Trying to keep the first 5000 tokens when context the overflows. The model is loaded with context length of only 4096"),
+    ],
+)
+def test_every_houses_words_for_a_prompt_that_does_not_fit(status: int, message: str) -> None:
+    found = error(status, {"error": {"message": message}})
+    assert type(found) is ContextWindowExceeded
+    assert not found.retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "Output blocked by content filtering policy"}}),
+        (400, {"error": {"code": "InputTextSensitiveContentDetected", "message": "no"}}),
+        (400, {"error": {"code": "1301", "message": "no"}}),
+        (400, {"error": {"type": "content_filter", "message": "The request was rejected because it was considered high risk"}}),
+        (400, {"error": {"message": "Input data may contain inappropriate content."}}),
+        (403, {"error": {"code": 403, "message": "Input flagged", "metadata": {"reasons": ["violence"]}}}),
+    ],
+)
+def test_every_houses_words_for_what_it_will_not_say(status: int, body: Any) -> None:
+    assert type(error(status, body)) is ContentPolicyViolation
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (429, {"error": {"code": "1113", "message": "no balance"}}),
+        (400, {"code": "Arrearage", "message": "Access denied, please make sure your account is in good standing."}),
+        (403, {"code": "x", "error": "Your team has either used all available credits or reached its monthly spending limit."}),
+        (400, {"error": {"message": "You have reached your specified API usage limits. You will regain access on 2026-01-01."}}),
+        (429, {"error": {"type": "exceeded_current_quota_error", "message": "Your account is suspended"}}),
+    ],
+)
+def test_an_account_without_money_is_not_worth_waiting_for(status: int, body: Any) -> None:
+    found = error(status, body)
+    assert type(found) is UpstreamQuotaExceeded
+    assert not found.retryable

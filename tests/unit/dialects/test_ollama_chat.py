@@ -165,3 +165,12 @@ def test_logprobs_are_the_hubs() -> None:
     (token,) = logprobs["content"]
     assert (token["token"], token["logprob"], token["bytes"]) == ("Hi", -0.5, [72, 105])
     assert token["top_logprobs"][0]["token"] == "Ho"
+
+
+def test_an_answer_in_the_words_of_generate_is_one_too() -> None:
+    said = {"model": "m", "created_at": "2026-01-01T00:00:00Z", "response": "Hi", "done": True, "done_reason": "stop", "eval_count": 1}
+    answer = DIALECT.decode(json.dumps(said).encode(), target())
+    assert answer["choices"][0]["message"]["content"] == "Hi"
+    data, error = stream({**said, "response": "H", "done": False}, {**said, "response": "i"})
+    assert error is None
+    assert hub_stream_answers(data)[0].text == "Hi"

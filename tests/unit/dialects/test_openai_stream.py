@@ -328,3 +328,66 @@ def test_a_stream_without_done_but_with_a_finish_is_complete() -> None:
 
 def test_nothing_follows_done() -> None:
     assert len(run(chunk(choice({"content": "a"}, "stop")), DONE, chunk(choice({"content": "late"})), b"data: {broken\n\n")) == 1
+
+
+def test_speech_comes_in_pieces_of_which_only_the_first_is_named() -> None:
+    pieces = [{"id": "audio_1", "transcript": "Hel"}, {"transcript": "lo"}, {"data": "QUJD"}, {"expires_at": 1_700_000_000}]
+    data = run(*(chunk(choice({"audio": piece})) for piece in pieces), chunk(choice({}, "stop")), DONE)
+    assert [item["choices"][0]["delta"]["audio"] for item in data[:4]] == pieces
+    decoder = OpenAIStreamDecoder(TARGET)
+    assert [item.text_bytes for item in decoder.feed(sse(*(chunk(choice({"audio": piece})) for piece in pieces)))] == [3, 2, 0, 0]
+    assert run(chunk(choice({"content": "x", "audio": {}})), chunk(choice({}, "stop")))[0]["choices"][0]["delta"]["audio"] is None
+
+
+def test_a_custom_tools_input_is_not_taken_for_a_functions() -> None:
+    opening = {"index": 0, "id": "call_1", "type": "custom", "custom": {"name": "sql", "input": ""}}
+    more = [{"index": 0, "custom": {"input": piece}} for piece in ("SELECT", " 1")]
+    decoder = OpenAIStreamDecoder(TARGET)
+    events = [chunk(choice({"tool_calls": [call]})) for call in (opening, *more)]
+    found = decoder.feed(sse(*events, chunk(choice({}, "tool_calls")), DONE))
+    assert [item.data["choices"][0]["delta"]["tool_calls"][0] for item in found[:3]] == [opening, *more]
+    assert [item.text_bytes for item in found[:3]] == [3, 6, 2]
+    assert found[3].data["choices"][0]["delta"] == {}
+    assert found[3].data["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_usage_inside_the_last_choice_counts() -> None:
+    data = run(chunk(choice({"content": "x"})), chunk(choice({}, "stop", usage=USAGE)), DONE)
+    assert data[-1]["usage"] == USAGE
+    assert "usage" not in data[-2]["choices"][0]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        chunk(choice({}), x_groq={"id": "r", "error": "over capacity"}),
+        {"choices": None, "base_resp": {"status_code": 1000, "status_msg": "over capacity"}},
+        chunk(choice({"content": ""}, "error"), error={"code": 502, "message": "over capacity"}),
+    ],
+)
+def test_errors_beside_an_answer_are_errors(event: Json) -> None:
+    error = failed(chunk(choice({"content": "x"})), event)
+    assert isinstance(error.error, UpstreamFailed)
+    assert error.error.message == "over capacity"
+
+
+@pytest.mark.parametrize("word", ["error", "network_error", "insufficient_system_resource"])
+def test_an_answer_that_could_not_be_finished_is_not_called_finished(word: str) -> None:
+    assert word in failed(chunk(choice({"content": "x"})), chunk(choice({}, word))).error.message
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("sensitive", "content_filter"), ("SPII", "content_filter"), ("model_context_window_exceeded", "length")]
+)
+def test_other_words_for_a_finish(word: str, meant: str) -> None:
+    assert run(chunk(choice({"content": "x"}, word)))[0]["choices"][0]["finish_reason"] == meant
+
+
+def test_thoughts_in_an_array_keep_their_signature_and_strangers_a_place() -> None:
+    thought = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm", "signature": "sig"}]}
+    reference = {"type": "reference", "reference_ids": [1]}
+    data = run(chunk(choice({"content": [thought]})), chunk(choice({"content": [{"type": "text", "text": "Hi"}, reference]}, "stop")))
+    first, second = (item["choices"][0]["delta"] for item in data)
+    assert (first["reasoning_content"], first["content"]) == ("hm", "")
+    assert first["thinking_blocks"] == [{"type": "thinking", "thinking": "hm", "signature": "sig"}]
+    assert (second["content"], second["provider_specific_fields"]) == ("Hi", {"content_parts": [reference]})

@@ -11,6 +11,9 @@ Quirks, and what a dialect does about each:
     encrypted_reasoning     Responses: ask for the reasoning, encrypted, so that it can go back without being stored
     adaptive_thinking       Anthropic: reasoning_effort is `thinking: adaptive` plus an effort, not a budget
     json_schema_by_tool     Anthropic: no structured outputs; a JSON schema is a forced tool
+    history:<name>          the field is refused in an assistant message that comes back (dialects/openai_history.py)
+    tool_ids:<length>       the longest tool call id that is taken; 9: exactly nine letters and digits
+    keeps_gateway_fields    another gateway: what this one added to its answers means the same there
 """
 
 import re
@@ -90,9 +93,17 @@ PROFILES = (
         "https://docs.claude.com/en/docs/build-with-claude/structured-outputs",
     ),
     _profile(
+        frozenset({"openai", "azure"}),
+        r"^(?:ft:)?(?:gpt-(?!oss)|chatgpt-|o[1-9](?:-|$))",
+        "history:reasoning_content history:reasoning history:reasoning_details history:images tool_ids:40",
+        "Fields of a message that the schema does not have, and ids longer than 40 characters, are answered with 400.",
+        "https://platform.openai.com/docs/api-reference/chat/create#chat_create-messages",
+    ),
+    _profile(
         _VERTEX,
         r"^(?:open-)?(?:mi[sx]tral|ministral|codestral)",
-        "max_tokens developer_to_system no_stream_options",
+        "max_tokens developer_to_system no_stream_options tool_ids:9 history:reasoning_content history:reasoning "
+        "history:reasoning_details history:annotations history:refusal history:audio history:function_call history:images",
         "Mistral's own API, whose strict schema refuses what it does not know.",
         "https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/mistral",
     ),

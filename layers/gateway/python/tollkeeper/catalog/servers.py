@@ -34,7 +34,9 @@ SERVERS = (
         api_root="/engines/llama.cpp/v1",
     ),
     own_server("lemonade", "LEMONADE", "http://localhost:8000/api/v1", "https://lemonade-server.ai/docs/", api_root="/api/v1"),
-    own_server("litellm_proxy", "LITELLM_PROXY", "", "https://docs.litellm.ai/docs/providers/litellm_proxy", api_root=""),
+    own_server(
+        "litellm_proxy", "LITELLM_PROXY", "", "https://docs.litellm.ai/docs/providers/litellm_proxy", "keeps_gateway_fields", api_root=""
+    ),
     own_server("custom_openai", "OPENAI", "", _OPENAI_LIKE, api_root=""),
     own_server("openai_like", "OPENAI_LIKE", "", _OPENAI_LIKE, api_root=""),
 )

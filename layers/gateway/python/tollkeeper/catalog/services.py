@@ -9,6 +9,10 @@ _MISTRAL = "https://docs.mistral.ai/api/"
 _NIM = "https://docs.api.nvidia.com/nim/"
 _TOGETHER = "https://docs.together.ai/reference/chat-completions-1"
 
+_STRICT = tuple(f"history:{name}" for name in ("reasoning_content", "annotations", "refusal", "audio", "function_call", "images"))
+"""Services that answer 400 to a field of an assistant message that they do not know."""
+_MISTRALS = (*_STRICT, "history:reasoning", "history:reasoning_details", "tool_ids:9")
+
 SERVICES = (
     hosted("abliteration", "https://api.abliteration.ai/v1", "ABLITERATION_API_KEY", "https://docs.abliteration.ai/"),
     hosted("ai21", "https://api.ai21.com/studio/v1", "AI21_API_KEY", "https://docs.ai21.com/reference/jamba-1-6-api-ref", "max_tokens"),
@@ -25,7 +29,7 @@ SERVICES = (
     hosted(
         "bigmodel", "https://open.bigmodel.cn/api/paas/v4", "BIGMODEL_API_KEY ZHIPUAI_API_KEY", "https://docs.bigmodel.cn/", "max_tokens"
     ),
-    hosted("cerebras", "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY", "https://inference-docs.cerebras.ai/"),
+    hosted("cerebras", "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY", "https://inference-docs.cerebras.ai/", *_STRICT),
     hosted(
         "charity_engine",
         "https://api.charityengine.services/remotejobs/v2/inference",
@@ -43,6 +47,7 @@ SERVICES = (
         "max_tokens",
         "developer_to_system",
         "no_stream_options",
+        *_MISTRALS,
     ),
     hosted("cognition", "https://api.cognition.ai/v1", "COGNITION_API_KEY", "https://docs.litellm.ai/docs/providers"),
     hosted("cometapi", "https://api.cometapi.com/v1", "COMETAPI_KEY COMETAPI_API_KEY", "https://api.cometapi.com/doc"),
@@ -77,7 +82,7 @@ SERVICES = (
         "GRADIENT_AI_API_KEY DIGITALOCEAN_INFERENCE_KEY",
         "https://docs.digitalocean.com/products/gradient-ai-platform/",
     ),
-    hosted("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY", "https://console.groq.com/docs/openai"),
+    hosted("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY", "https://console.groq.com/docs/openai", *_STRICT),
     hosted("helicone", "https://ai-gateway.helicone.ai", "HELICONE_API_KEY", "https://docs.helicone.ai/gateway/overview"),
     hosted("hostinger_router", "https://router.hostinger.com/v1", "HOSTINGER_ROUTER_API_KEY", "https://docs.litellm.ai/docs/providers"),
     # An api_base that is a bare host is an Inference Endpoint of one's own; see providers.dialect_for for TGI's own API.
@@ -105,7 +110,16 @@ SERVICES = (
     hosted("meta", "https://api.meta.ai/v1", "META_API_KEY", "https://docs.litellm.ai/docs/providers"),
     hosted("meta_llama", "https://api.llama.com/compat/v1", "LLAMA_API_KEY", "https://llama.developer.meta.com/docs/"),
     hosted("minimax", "https://api.minimax.io/v1", "MINIMAX_API_KEY", "https://platform.minimax.io/docs"),
-    hosted("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", _MISTRAL, "max_tokens", "developer_to_system", "no_stream_options"),
+    hosted(
+        "mistral",
+        "https://api.mistral.ai/v1",
+        "MISTRAL_API_KEY",
+        _MISTRAL,
+        "max_tokens",
+        "developer_to_system",
+        "no_stream_options",
+        *_MISTRALS,
+    ),
     hosted(
         "modelscope",
         "https://api-inference.modelscope.cn/v1",

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from tollkeeper.dialects.base import Json
+from tollkeeper.dialects.gemini_signature import split_call_id
 from tollkeeper.errors import BadRequest
 
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
@@ -234,7 +235,7 @@ def _tool_result(message: Json, where: str) -> Json:
 
 def tool_id(identifier: Any) -> str:
     """Anthropic's ids are letters, digits, _ and -; other providers' (`functions.add:0`) are not."""
-    return _NOT_IN_IDS.sub("_", str(identifier))
+    return _NOT_IN_IDS.sub("_", split_call_id(str(identifier))[0])
 
 
 def _trim_prefill(blocks: list[Json]) -> None:

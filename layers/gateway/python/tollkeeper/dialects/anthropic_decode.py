@@ -102,14 +102,14 @@ def hub_usage(usage: Json) -> Json:
         "cache_read_input_tokens": read,
     }
     thinking = usage.get("output_tokens_details")
-    if isinstance(thinking, dict) and isinstance(thinking.get("thinking_tokens"), int):
+    if isinstance(thinking, dict) and type(thinking.get("thinking_tokens")) is int:
         result["completion_tokens_details"] = {"reasoning_tokens": thinking["thinking_tokens"]}
     return result | {name: usage[name] for name in ("server_tool_use", "inference_geo", "iterations", "speed") if usage.get(name)}
 
 
 def _count(counts: Json, name: str) -> int:
     value = counts.get(name)
-    return value if isinstance(value, int) and value > 0 else 0
+    return value if type(value) is int and value > 0 else 0
 
 
 def url_citation(citation: Json, start: int, end: int) -> Json | None:

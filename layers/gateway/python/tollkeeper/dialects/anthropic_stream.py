@@ -18,6 +18,7 @@ from tollkeeper.dialects.anthropic_encode import JSON_TOOL
 from tollkeeper.dialects.base import Chunk, Json, StreamFailed, Target
 from tollkeeper.dialects.error_bodies import error_from_tree
 from tollkeeper.dialects.framing import SseParser
+from tollkeeper.dialects.hub_stream import as_word
 from tollkeeper.dialects.openai_mend import said_bytes
 from tollkeeper.dialects.stream_template import Template, learn
 from tollkeeper.errors import UpstreamError, UpstreamProtocolError
@@ -70,10 +71,15 @@ class MessagesDecoder:
         return [self._chunk({"role": "assistant", "content": ""})]
 
     def _open(self, event: Json) -> list[Chunk]:
-        self._block = _object(event.get("content_block"))
+        """A block that was never closed ends where the next begins."""
+        unclosed = self._stop({}) if self._block else []
+        return [*unclosed, *self._opened(_object(event.get("content_block")))]
+
+    def _opened(self, block: Json) -> list[Chunk]:
+        self._block = block
         self._partial = ""
-        if self._block.get("type") != "tool_use" or self._is_json_tool:
-            return self._text(self._block.get("text"))
+        if block.get("type") != "tool_use" or self._is_json_tool:
+            return self._text(block.get("text"))
         self._calls += 1
         opening: Json = {
             "index": self._calls - 1,
@@ -89,13 +95,15 @@ class MessagesDecoder:
         if kind == "text_delta":
             return self._text(delta.get("text"))
         if kind == "thinking_delta":
-            thought = delta.get("thinking") or ""
-            self._block["thinking"] = self._block.get("thinking", "") + thought
+            thought = as_word(delta.get("thinking"))
+            self._block["thinking"] = as_word(self._block.get("thinking")) + thought
             return [self._chunk({"reasoning_content": thought})] if thought else []
         if kind == "input_json_delta":
-            return self._arguments(delta.get("partial_json") or "")
+            return self._arguments(as_word(delta.get("partial_json")))
+        if kind == "compaction_delta":
+            self._block["content"] = as_word(self._block.get("content")) + as_word(delta.get("content"))
         if kind == "signature_delta":
-            self._block["signature"] = self._block.get("signature", "") + (delta.get("signature") or "")
+            self._block["signature"] = as_word(self._block.get("signature")) + as_word(delta.get("signature"))
         if kind == "citations_delta" and isinstance(citation := delta.get("citation"), dict):
             # No annotation: OpenAI's has the place in the text, which comes after the citation here.
             return [self._chunk({"provider_specific_fields": {"citation": citation}})]
@@ -139,7 +147,9 @@ class MessagesDecoder:
         return [chunk]
 
     def _end(self, _: Json) -> list[Chunk]:
-        return self.end()
+        """An answer that is whole without a reason (some proxies leave it out) ended normally."""
+        finish = [] if self.finished else self._message_delta({"delta": {"stop_reason": "end_turn"}})
+        return [*finish, *self.end()]
 
     def _error(self, event: Json) -> list[Chunk]:
         raise error_from_tree(event, self._target)

@@ -28,6 +28,7 @@ from tollkeeper.dialects.bedrock_answer import (
 )
 from tollkeeper.dialects.bedrock_errors import error_from_frame
 from tollkeeper.dialects.eventstream import EventStream, Message
+from tollkeeper.dialects.openai_mend import said_bytes
 from tollkeeper.errors import UpstreamError, UpstreamProtocolError
 
 _CONTENT = frozenset({"content", "reasoning_content", "tool_calls", "images"})
@@ -213,7 +214,7 @@ class ConverseStream:
 
     def _chunk(self, delta: Json) -> Chunk:
         data = {**self._head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
-        return Chunk(data, has_content=any(delta.get(key) for key in _CONTENT))
+        return Chunk(data, has_content=any(delta.get(key) for key in _CONTENT), text_bytes=said_bytes(delta))
 
     def _cut(self) -> UpstreamProtocolError:
         return UpstreamProtocolError(f"{self._provider} closed the stream before the answer was finished.", upstream_status=200)

@@ -15,6 +15,7 @@ from tollkeeper.dialects.hub_request import (
     content_parts,
     only_tool,
     plain_function,
+    plain_id,
     take_limit,
     take_messages,
     take_schema,
@@ -154,7 +155,7 @@ def _call(call: Json) -> Json:
     function = as_object(call.get("function") or call.get("custom"))
     arguments = function.get("arguments")
     return {
-        "id": str(call.get("id") or f"call_{function['name']}"),
+        "id": plain_id(call.get("id")) or f"call_{function['name']}",
         "type": "function",
         "function": {"name": function["name"], "arguments": arguments if isinstance(arguments, str) and arguments else "{}"},
     }

@@ -7,7 +7,7 @@ Messages are bounded and never hold a page or a credential.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -36,11 +36,18 @@ _CONTEXT_CODES = {
     "exceed_context_size_error",  # https://github.com/ggml-org/llama.cpp/tree/master/tools/server
     "too_many_prompt_tokens",  # https://docs.perplexity.ai/
     "model_context_window_exceeded",  # https://docs.claude.com/en/api/errors
+    "tokens_limit_reached",  # https://docs.github.com/en/github-models
+    "1261",  # https://docs.bigmodel.cn/cn/api/api-code
 }
 _CONTEXT_SENTENCE = re.compile(
     r"maximum context length|context window|context length (?:is|of|exceeded)|exceeds? the (?:available |model'?s? )?context"
     r"|exceed(?:s|ed)? (?:the )?context limit|prompt is too long|input is too long|maximum prompt length is|too many input tokens"
-    r"|input token count .{0,40}exceeds|exceeds the maximum number of (?:input )?tokens|total length of all messages is too long",
+    r"|input token count .{0,40}exceeds|exceeds the maximum number of (?:input )?tokens|total length of all messages is too long"
+    # Cohere · TGI and Together · vLLM · SGLang · SambaNova · watsonx · DashScope · Moonshot · Volcengine · Snowflake · Groq's 413
+    r"|too many tokens|`inputs` tokens \+ `max_new_tokens` must be|`inputs` must have less than|longer than the maximum model length"
+    r"|longer than the model'?s? context|maximum supported sequence length|input tokens \d+ cannot exceed|range of input length should be"
+    r"|exceeded model token limit|prompt exceeds max length|input length \d+ exceeds the maximum|max tokens of \d+ exceeded"
+    r"|request too large for model|reduce your message size",
     re.IGNORECASE | re.DOTALL,
 )
 _POLICY_CODES = {
@@ -49,15 +56,37 @@ _POLICY_CODES = {
     "responsibleaipolicyviolation",
     "moderation_blocked",
     "data_inspection_failed",  # https://help.aliyun.com/zh/model-studio/error-code
+    "datainspectionfailed",
+    "1301",  # https://docs.bigmodel.cn/cn/api/api-code
+    "1026",  # https://platform.minimax.io/docs/api-reference/errorcode
+    "1027",
+    "sensitivecontentdetected",  # https://www.volcengine.com/docs/82379/1299023
+    "inputtextsensitivecontentdetected",
+    "outputtextsensitivecontentdetected",
+    "inputimagesensitivecontentdetected",
 }
 _POLICY_SENTENCE = re.compile(
     r"content management policy|violates? (?:our )?usage (?:guidelines|polic)|violat\w+ our usage polic|content policy"
-    r"|rejected (?:by|as a result of) (?:our|the) safety system|requires moderation|content exists risk|flagged as potentially violating",
+    r"|rejected (?:by|as a result of) (?:our|the) safety system|requires moderation|content exists risk|flagged as potentially violating"
+    r"|content filter(?:ing)? policy|blocked by (?:our |the )?content filter|responsible ai practices|may contain inappropriate content"
+    r"|considered high risk|input flagged",
     re.IGNORECASE,
 )
-_QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "insufficient_balance", "credit_balance_too_low", "billing_error"}
+_QUOTA_CODES = {
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "insufficient_balance",
+    "credit_balance_too_low",
+    "billing_error",
+    "exceeded_current_quota_error",  # https://platform.moonshot.ai/docs/api/chat
+    "arrearage",  # https://help.aliyun.com/zh/model-studio/error-code
+    "accountoverdueerror",  # https://www.volcengine.com/docs/82379/1299023
+    "1113",  # https://docs.bigmodel.cn/cn/api/api-code
+}
 _QUOTA_SENTENCE = re.compile(
-    r"credit balance is too low|insufficient balance|insufficient credits|exceeded your current quota", re.IGNORECASE
+    r"credit balance is too low|insufficient balance|insufficient credits|exceeded your current quota|used all available credits"
+    r"|monthly spending limit|reached your specified api usage limits",
+    re.IGNORECASE,
 )
 _BAD_KEY_SENTENCE = re.compile(r"(?:incorrect|invalid) api key|api key (?:not valid|is invalid)|api_key_invalid", re.IGNORECASE)
 _CREDENTIAL = re.compile(r"\b(?:[A-Za-z]{2,12}[-_])[A-Za-z0-9_*\-]{8,}")
@@ -75,6 +104,10 @@ _STATUS_OF_TYPE = {
     "insufficient_quota": 429,
     "api_error": 500,
     "server_error": 500,
+    "validation": 422,  # TGI
+    "overloaded": 429,
+    "generation": 500,
+    "incomplete_generation": 500,
     "service_unavailable": 503,
     "timeout_error": 504,
     "overloaded_error": 529,
@@ -107,6 +140,9 @@ def error_from_response(status: int, headers: Mapping[str, str], body: bytes, ta
 def error_from_tree(tree: Any, target: Target) -> UpstreamError:
     """An error object that came under HTTP 200, in a body or in a stream."""
     error = _from_tree(tree)
+    error = (
+        error if error.message else replace(error, message=f"{target.provider or 'The provider'} reported an error and did not say which.")
+    )
     status = error.status or next((_STATUS_OF_TYPE[name] for name in (error.type, error.code) if name in _STATUS_OF_TYPE), 500)
     return classify(status, {}, error, target)
 

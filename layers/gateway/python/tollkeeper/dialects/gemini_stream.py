@@ -27,6 +27,7 @@ from tollkeeper.dialects.gemini_answer import (
     usage_of,
 )
 from tollkeeper.dialects.gemini_errors import error_from_google, error_status
+from tollkeeper.dialects.openai_mend import said_bytes
 from tollkeeper.errors import UpstreamError, UpstreamProtocolError
 
 _CONTENT = frozenset({"content", "reasoning_content", "tool_calls", "images", "audio", "refusal"})
@@ -140,7 +141,8 @@ class GeminiStream:
 
     def _chunk(self, choices: list[Json]) -> Chunk:
         has_content = any(_CONTENT & choice["delta"].keys() for choice in choices)
-        return Chunk({**self._head, "choices": choices}, has_content=has_content)
+        said = sum(said_bytes(choice["delta"]) for choice in choices)
+        return Chunk({**self._head, "choices": choices}, has_content=has_content, text_bytes=said)
 
 
 class _Splitter:

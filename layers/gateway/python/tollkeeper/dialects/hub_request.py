@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tollkeeper.dialects.base import Json
+from tollkeeper.dialects.gemini_signature import split_call_id
 from tollkeeper.errors import BadRequest
 
 
@@ -117,7 +118,12 @@ def calls_of(message: Json, where: str) -> Iterator[tuple[str, Json]]:
 
 def answered_call(message: Json) -> str:
     """The id of the call that a tool's message answers."""
-    return str(message.get("tool_call_id") or f"call_{message.get('name')}")
+    return plain_id(message.get("tool_call_id") or f"call_{message.get('name')}")
+
+
+def plain_id(identifier: Any) -> str:
+    """A call's id without the signature that Gemini's carry."""
+    return split_call_id(str(identifier or ""))[0]
 
 
 def content_parts(content: Any, where: str) -> str | list[tuple[str, Json]]:

@@ -27,8 +27,8 @@ def decode_chat(body: bytes, target: Target) -> Json:
         raise not_json(body, target) from None
     if isinstance(tree, dict) and tree.get("error"):
         raise error_from_tree(tree, target)
-    message = tree.get("message") if isinstance(tree, dict) else None
-    if not isinstance(message, dict):
+    message = message_in(tree) if isinstance(tree, dict) else None
+    if message is None:
         raise UpstreamProtocolError(f"{target.provider or 'The provider'} answered without a message.", upstream_status=200)
     identifier = answer_id(tree, target)
     said = _message(message, identifier)
@@ -52,6 +52,15 @@ def decode_chat(body: bytes, target: Target) -> Json:
     return {**answer, "usage": usage} if usage else answer
 
 
+def message_in(tree: Json) -> Json | None:
+    """What /api/chat says; servers behind an older proxy answer as /api/generate does."""
+    if isinstance(message := tree.get("message"), dict):
+        return message
+    if not isinstance(text := tree.get("response"), str):
+        return None
+    return {"content": text, "thinking": tree.get("thinking"), "tool_calls": tree.get("tool_calls")}
+
+
 class ChatReader:
     """See hub_stream.Reader."""
 
@@ -67,7 +76,7 @@ class ChatReader:
         if event.get("error"):
             raise error_from_tree(event, self._target)
         chunks = [] if self._id else [self._begin(event)]
-        message = as_object(event.get("message"))
+        message = message_in(event) or {}
         if isinstance(thinking := message.get("thinking"), str) and thinking:
             chunks.append(self._write.piece("reasoning_content", thinking))
         if isinstance(text := message.get("content"), str) and text:

@@ -19,6 +19,7 @@ from tollkeeper.dialects.hub_request import (
     content_parts,
     only_tool,
     plain_function,
+    plain_id,
     take_limit,
     take_messages,
     take_schema,
@@ -171,7 +172,7 @@ def _call(call: Json, where: str, names: dict[str, str]) -> Json:
         value = None
     if not isinstance(value, dict):
         raise BadRequest(f"{where}.function.arguments must be a JSON object.", param="messages")
-    names[str(call.get("id"))] = function["name"]
+    names[plain_id(call.get("id"))] = function["name"]
     return {"type": "function", "function": {"name": function["name"], "arguments": value}}
 
 

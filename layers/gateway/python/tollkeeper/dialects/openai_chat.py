@@ -16,6 +16,7 @@ from tollkeeper.dialects.endpoint import endpoint
 from tollkeeper.dialects.error_bodies import error_from_response
 from tollkeeper.dialects.fields import drop_unsupported, forwarded_headers, unsupported_by_profile, upstream_fields
 from tollkeeper.dialects.openai_decode import decode_completion
+from tollkeeper.dialects.openai_history import History
 from tollkeeper.dialects.openai_stream import OpenAIStreamDecoder
 from tollkeeper.errors import UpstreamError
 
@@ -48,6 +49,8 @@ def chat_body(request: Json, target: Target) -> Json:
     """The request's JSON as this provider takes it. Raises UnsupportedParams."""
     body = upstream_fields(request, target)
     drop_unsupported(body, unsupported_by_profile(target), target)
+    if "messages" in body:
+        body["messages"] = History(target.quirks).fit(body["messages"])
     for quirk, change in _QUIRKS.items():
         if quirk in target.quirks:
             change(body)

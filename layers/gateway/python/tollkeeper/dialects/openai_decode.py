@@ -31,17 +31,33 @@ def decode_completion(body: bytes, target: Target) -> Json:
 
 
 def hidden_error(data: Any) -> Any:
-    """The error that a 200 body or a stream event is: an `error` without choices, vLLM's `object: "error"`, or OpenRouter's error inside a
-    choice. None if it is an answer.
+    """The error that a 200 body or a stream event is: an `error` without choices, vLLM's `object: "error"`, OpenRouter's error inside a
+    choice, Groq's in `x_groq`. None if it is an answer.
     """
     if isinstance(data, list):
         return hidden_error(data[0]) if data else None
     if not isinstance(data, dict):
         return None
     if not (choices := data.get("choices")):
-        return data if data.get("error") or data.get("object") == "error" else None
+        return data if data.get("error") or data.get("object") == "error" else _failed_base(data)
     first = choices[0] if isinstance(choices, list) else None
-    return first if isinstance(first, dict) and isinstance(first.get("error"), dict) else None
+    if isinstance(first, dict) and isinstance(first.get("error"), dict):
+        return first
+    groq = data.get("x_groq")
+    return groq if isinstance(groq, dict) and groq.get("error") else None
+
+
+def _failed_base(data: Json) -> Json | None:
+    """MiniMax puts its errors beside an empty answer (https://platform.minimax.io/docs/api-reference/errorcode)."""
+    base = data.get("base_resp")
+    if not isinstance(base, dict) or not base.get("status_code"):
+        return None
+    status = _MINIMAX.get(base["status_code"], 500)
+    return {"error": {"message": base.get("status_msg") or "The request failed.", "code": base["status_code"], "status": status}}
+
+
+_MINIMAX = {1002: 429, 1004: 401, 1008: 402, 1026: 400, 1027: 400, 1039: 429, 1041: 429, 2013: 400, 2049: 401, 2056: 429}
+"""Its own numbers → the status that says whose fault it is."""
 
 
 def mend_choice(choice: Json, position: int, response_id: str) -> Json:
@@ -65,7 +81,7 @@ def mend_message(message: Json, response_id: str) -> None:
     message["role"] = "assistant"
     message.setdefault("content", None)
     mend.mend_text(message)
-    mend.mend_audio(message)
+    mend.mend_audio(message, whole=True)
     if not message.get("refusal"):
         message["refusal"] = None
     calls = message.pop("tool_calls", None)

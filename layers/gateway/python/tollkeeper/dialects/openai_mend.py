@@ -17,6 +17,9 @@ NOISE = ("obfuscation", "p", "sla_metrics")
 SERVICE_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 _SERVICE_TIER_ALIASES = {"on_demand": "default", "standard": "default"}
 
+_BROKEN = frozenset({"error", "network_error", "insufficient_system_resource"})
+"""Words for an answer that could not be finished: OpenRouter's and Mistral's, Z.ai's, DeepSeek's."""
+
 FINISH_REASONS = {
     "stop": "stop",
     "length": "length",
@@ -26,10 +29,17 @@ FINISH_REASONS = {
     "max_tokens": "length",
     "model_length": "length",
     "max_output_tokens": "length",
+    "model_context_window_exceeded": "length",
     "safety": "content_filter",
     "content_filtered": "content_filter",
     "guardrail_intervened": "content_filter",
     "recitation": "content_filter",
+    "refusal": "content_filter",
+    "sensitive": "content_filter",
+    "blocklist": "content_filter",
+    "prohibited_content": "content_filter",
+    "spii": "content_filter",
+    "image_safety": "content_filter",
 }
 """What is not here ends the answer normally: `eos` and `eos_token` (TGI, Together), `end_turn`, `stop_sequence`, "" (Snowflake) …"""
 
@@ -77,10 +87,10 @@ def mend_envelope(data: Json, kind: str, target: Target, *, fallback_id: str = "
 def finish_reason(given: Any, *, tool_calls: bool, function_call: bool = False) -> str:
     """The hub's finish reason. `tool_calls` is decided by whether there are any, as providers are often wrong about it.
 
-    Raises UpstreamFailed for `error`, the provider's word for an answer it could not finish.
+    Raises UpstreamFailed for a provider's word for an answer that it could not finish.
     """
-    if given == "error":
-        raise UpstreamFailed("The provider ended the answer with finish_reason `error`.")
+    if isinstance(given, str) and given in _BROKEN:
+        raise UpstreamFailed(f"The provider ended the answer with finish_reason `{given}`.")
     reason = FINISH_REASONS.get(given.lower(), "stop") if isinstance(given, str) else "stop"
     if reason in {"stop", "tool_calls", "function_call"}:
         return "tool_calls" if tool_calls else "function_call" if function_call else "stop"
@@ -135,9 +145,10 @@ def mend_logprobs(choice: Json) -> None:
 def _mend_token(entry: Json, *, top: bool = False) -> Json:
     if not isinstance(entry.get("token"), str):
         entry["token"] = str(entry.get("token", ""))
-    if not isinstance(entry.get("logprob"), int | float):
+    if type(entry.get("logprob")) not in {int, float}:
         entry["logprob"] = -9999.0  # OpenAI's own value for "too unlikely to say"
-    if not isinstance(entry.get("bytes"), list | None):
+    given = entry.get("bytes")
+    if given is not None and not (isinstance(given, list) and all(type(byte) is int for byte in given)):
         entry["bytes"] = None
     if top:
         others = entry.get("top_logprobs")
@@ -149,10 +160,7 @@ def mend_text(message: Json) -> None:
     """Content, refusal and reasoning of a message or delta: strings, whichever way they came."""
     content = message.get("content")
     if content is not None and not isinstance(content, str):
-        text, reasoning = split_parts(content)
-        message["content"] = text
-        if reasoning:
-            message["reasoning_content"] = reasoning
+        _mend_parts(message, content)
     if not isinstance(message.get("refusal"), str | None):
         message["refusal"] = None
     if message.get("reasoning_content") is None:
@@ -165,15 +173,33 @@ def mend_text(message: Json) -> None:
         message["reasoning_content"] = _text_of(message["reasoning_content"])
 
 
-def split_parts(parts: Any) -> tuple[str, str]:
-    """Mistral's content array → (text, reasoning). https://docs.mistral.ai/capabilities/reasoning/"""
-    text, reasoning = [], []
-    for part in parts if isinstance(parts, list) else [parts]:
-        if isinstance(part, dict) and part.get("type") == "thinking":
-            reasoning.append(_text_of(part.get("thinking")))
-        else:
-            text.append(_text_of(part))
-    return "".join(text), "".join(reasoning)
+def _mend_parts(message: Json, content: Any) -> None:
+    """Content as an array of parts: text, thoughts, and what else there may be, which keeps a place of its own.
+
+    Mistral: https://docs.mistral.ai/capabilities/reasoning/ · Databricks: https://docs.databricks.com/aws/en/machine-learning/foundation-model-apis/api-reference
+    """
+    parts = content if isinstance(content, list) else [content]
+    kinds = [part.get("type") if isinstance(part, dict) else None for part in parts]
+    thoughts = [part for part, kind in zip(parts, kinds, strict=True) if kind in _THOUGHTS]
+    other = [part for part, kind in zip(parts, kinds, strict=True) if kind in _NO_TEXT]
+    message["content"] = "".join(_text_of(part) for part, kind in zip(parts, kinds, strict=True) if kind not in _THOUGHTS)
+    if reasoning := "".join(_text_of(part.get("thinking") or part.get("summary")) for part in thoughts):
+        message["reasoning_content"] = reasoning
+    signed = [
+        _signed(piece) for part in thoughts for piece in part.get("summary") or () if isinstance(piece, dict) and piece.get("signature")
+    ]
+    if signed:
+        message["thinking_blocks"] = signed
+    if other:
+        message["provider_specific_fields"] = {**(message.get("provider_specific_fields") or {}), "content_parts": other}
+
+
+_THOUGHTS = ("thinking", "reasoning")
+_NO_TEXT = ("reference", "image_url", "document_url", "tool_file", "tool_reference")
+
+
+def _signed(piece: Json) -> Json:
+    return {"type": "thinking", "thinking": _text_of(piece.get("text")), "signature": piece["signature"]}
 
 
 def _text_of(value: Any) -> str:
@@ -199,20 +225,34 @@ def arguments_text(arguments: Any) -> str:
 
 
 def said_bytes(delta: Json) -> int:
-    """UTF-8 bytes of the answer in a mended delta: text, reasoning, refusal, tool names and arguments."""
+    """UTF-8 bytes of the answer in a mended delta: text, reasoning, refusal, tool names and arguments, what audio says."""
     said = [delta.get("content"), delta.get("reasoning_content"), delta.get("refusal")]
     for call in delta.get("tool_calls") or ():
-        said += (call["function"].get("name"), call["function"].get("arguments"))
+        made = call.get("function") or call.get("custom") or {}
+        said += (made.get("name"), made.get("arguments"), made.get("input"))
+    if isinstance(audio := delta.get("audio"), dict):
+        said.append(audio.get("transcript"))
     if isinstance(legacy := delta.get("function_call"), dict):
         said += (legacy.get("name"), legacy.get("arguments"))
     return sum([len(text.encode()) for text in said if isinstance(text, str)])
 
 
-def mend_audio(message: Json) -> None:
-    """Snowflake sends an `audio` and a `function_call` with nothing in them."""
+_AUDIO = {"id": "", "data": "", "expires_at": 0, "transcript": ""}
+
+
+def mend_audio(message: Json, *, whole: bool) -> None:
+    """Snowflake sends an `audio` and a `function_call` with nothing in them. `whole`: all that OpenAI's type has must be there; a stream
+    tells it in pieces.
+    """
     audio = message.get("audio")
-    if audio is not None and not (isinstance(audio, dict) and audio.get("id")):
+    if audio is not None and not (isinstance(audio, dict) and any(audio.get(name) for name in _AUDIO)):
         message["audio"] = None
+    elif audio is not None and whole:
+        message["audio"] = {**audio, **{name: value for name, value in _AUDIO.items() if type(audio.get(name)) is not type(value)}}
     call = message.get("function_call")
     if call is not None and not (isinstance(call, dict) and (call.get("name") or call.get("arguments"))):
         message["function_call"] = None
+    elif call is not None:
+        for name in ("name", "arguments"):
+            if (whole or name in call) and not isinstance(call.get(name), str):
+                call[name] = arguments_text(call.get(name))

@@ -16,6 +16,7 @@ from tollkeeper.dialects import openai_mend as mend
 from tollkeeper.dialects.base import Chunk, Json, StreamFailed, Target
 from tollkeeper.dialects.error_bodies import error_from_tree
 from tollkeeper.dialects.framing import SseParser
+from tollkeeper.dialects.hub_stream import as_word
 from tollkeeper.dialects.openai_decode import hidden_error, tool_call_id
 from tollkeeper.dialects.stream_template import Template, learn
 from tollkeeper.errors import UpstreamError, UpstreamProtocolError
@@ -186,16 +187,20 @@ class OpenAIStreamDecoder:
             delta["role"] = "assistant"
         delta.pop("token_id", None)
         mend.mend_text(delta)
-        mend.mend_audio(delta)
+        mend.mend_audio(delta, whole=False)
         if calls := delta.get("tool_calls"):
             listed = calls if isinstance(calls, list) else [calls]  # TGI sends the one call bare
             delta["tool_calls"] = [self._mend_fragment(call, state) for call in listed if isinstance(call, dict)]
+        elif calls is not None and calls != []:
+            delta["tool_calls"] = None
         return bool(delta.get("tool_calls")) or any(delta.get(key) for key in _ANSWER_KEYS)
 
     def _mend_fragment(self, call: Json, state: _Choice) -> Json:
         self._template = None  # which call a fragment belongs to may have changed
         place = self._place(call, state)
         opening = place == len(state.tools)
+        if isinstance(custom := call.get("custom"), dict):
+            return self._mend_custom(call, custom, place, state, opening=opening)
         function = call.get("function")
         if not isinstance(function, dict):
             function = call["function"] = {}
@@ -203,19 +208,26 @@ class OpenAIStreamDecoder:
             identifier = call.get("id")
             if not (isinstance(identifier, str) and identifier):
                 call["id"] = tool_call_id(self._id or f"{self._target.created}", place)
-            function["name"] = str(function.get("name") or "")
+            function["name"] = as_word(function.get("name"))
             state.tools.append({"id": call["id"], "name": function["name"], "arguments": False})
             call["type"] = "function"
         else:
             # Clients add fragments up, ids and names included: what was said once must not be said again.
             call.pop("id", None)
             call.pop("type", None)
-            if function.get("name") in (None, "", state.tools[place]["name"]):
+            if not isinstance(function.get("name"), str) or function["name"] in ("", state.tools[place]["name"]):
                 function.pop("name", None)
         call["index"] = state.current = place
         if opening or "arguments" in function:
             function["arguments"] = mend.arguments_text(function.get("arguments"))
             state.tools[place]["arguments"] |= bool(function["arguments"])
+        return call
+
+    def _mend_custom(self, call: Json, custom: Json, place: int, state: _Choice, *, opening: bool) -> Json:
+        """A custom tool's input is any text: https://platform.openai.com/docs/guides/function-calling#custom-tools"""
+        if opening:
+            state.tools.append({"id": str(call.get("id") or ""), "name": custom.get("name"), "arguments": True})
+        call["index"] = state.current = place
         return call
 
     def _place(self, call: Json, state: _Choice) -> int:
@@ -227,7 +239,7 @@ class OpenAIStreamDecoder:
                 return known
             same = next((place for place, tool in enumerate(state.tools) if tool["id"] == identifier), None)
             known = len(state.tools) if same is None else same
-        elif known < 0 or (type(index) is not int and (call.get("function") or {}).get("name")):
+        elif known < 0 or (type(index) is not int and (call.get("function") or call.get("custom") or {}).get("name")):
             known = len(state.tools)
         if type(index) is int:
             state.places[index] = known
@@ -245,6 +257,8 @@ class OpenAIStreamDecoder:
         usage = data.pop("usage", None)
         if not usage and isinstance(groq := data.get("x_groq"), dict):
             usage = groq.get("usage")
+        if not usage and isinstance(choices := data.get("choices"), list) and choices and isinstance(choices[0], dict):
+            usage = choices[0].pop("usage", None)  # Moonshot
         if (mended := mend.mend_usage(usage)) is not None:
             self.usage = mended
 

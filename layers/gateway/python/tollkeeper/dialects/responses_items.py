@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from tollkeeper.dialects.base import Json
-from tollkeeper.dialects.hub_request import answered_call, calls_of, content_parts, text_of
+from tollkeeper.dialects.hub_request import answered_call, calls_of, content_parts, plain_id, text_of
 from tollkeeper.dialects.hub_stream import as_object, as_objects, as_word
 from tollkeeper.errors import BadRequest
 
@@ -101,7 +101,7 @@ def _said(message: Json, where: str, fields: Json) -> Json | None:
 
 def _calls(message: Json, where: str) -> Iterator[Json]:
     for _, call in calls_of(message, where):
-        custom, function, identifier = call.get("custom"), as_object(call.get("function")), str(call.get("id") or "")
+        custom, function, identifier = call.get("custom"), as_object(call.get("function")), plain_id(call.get("id"))
         if isinstance(custom, dict):
             yield {"type": "custom_tool_call", "call_id": identifier, "name": custom["name"], "input": custom.get("input") or ""}
             continue
