@@ -15,6 +15,7 @@ from typing import Any
 
 from tollkeeper.admission.attempts import Attempts
 from tollkeeper.admission.doorkeeper import Doorkeeper, Ticket
+from tollkeeper.admission.explain import explained
 from tollkeeper.admission.own_calls import embedding_call, silent_copy, vectors_of
 from tollkeeper.admission.reception import EmbedFor, Reception
 from tollkeeper.admission.told import answer_headers, error_headers
@@ -121,7 +122,11 @@ class Gateway:
 
     async def group(self, call: Call) -> ModelGroup:
         """The deployments behind the model a call names, for endpoints that cost nothing. Raises as `serve` does before it spends."""
-        return (await self._reception.receive(call, self._embedder(call))).group
+        return await self._reception.permitted(call, self._embedder(call))
+
+    async def explain(self, call: Call) -> Json:
+        """Where a call would go, and why (admission/explain.py). Nothing is sent, nothing is spent."""
+        return await explained(self._reception, call, self._embedder(call))
 
     async def count_tokens(self, call: Call, group: ModelGroup, counting: str = "count_tokens") -> Json | None:
         """The provider's own count, which costs nothing; `counting` names it in dialects/native.py. None: none of this model's counts."""

@@ -14,7 +14,7 @@ from tollkeeper.admission.payer import Payer, Policy, deployment_owners, money_o
 from tollkeeper.admission.spending import Spending
 from tollkeeper.budgets.bound import UNKNOWN_WINDOW, Bound, Tariff, worst_case
 from tollkeeper.budgets.estimate import expected_tokens
-from tollkeeper.budgets.hold import Hold
+from tollkeeper.budgets.hold import Balance, Hold
 from tollkeeper.budgets.reserve import Budgets
 from tollkeeper.budgets.scopes import ScopeCap, scope_caps
 from tollkeeper.budgets.units import Units
@@ -146,6 +146,18 @@ class Doorkeeper:
         # What was paid for may be more than was asked: some providers bill a least number of tokens.
         limits = (ticket.limit, _most(deployment, ticket.body), _asked(ticket.body))
         return _limited(ticket.body, min(limit for limit in limits if limit is not None))
+
+    async def standing(
+        self, payer: Payer, body: Json, raw: bytes, deployments: Sequence[Deployment], *, output: bool = True
+    ) -> tuple[NanoUSD | None, list[tuple[ScopeCap, Balance]]]:
+        """What `admit` would ask for: the worst case (None: a price is unknown), and every budget as it stands. Takes nothing."""
+        caps = scope_caps(money_owners(payer, self.policy), self._clock.now(), self._zone)
+        balances = await asyncio.gather(*(self._budgets.balance(cap) for cap in caps))
+        try:
+            worst = _bound(body, raw, deployments, self._clock.now(), hard=True, output=output, units=None).amount
+        except BadRequest:
+            return None, list(zip(caps, balances, strict=True))
+        return NanoUSD(worst), list(zip(caps, balances, strict=True))
 
     async def settle(self, ticket: Ticket, cost: NanoUSD, tokens: int) -> None:
         """Books what the call cost in every scope and ends it. Never raises."""

@@ -4,7 +4,7 @@ authenticate ▶ resolve the model (or let an auto-router choose) ▶ may this k
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from tollkeeper.admission.asking import Asking, asking, budget_fallbacks, deadline_of, plan_of
@@ -65,6 +65,11 @@ class Reception:
         self.health = health
         self._clock, self._random = clock, random
         self._chooser = Chooser(random)
+
+    async def permitted(self, call: Call, embed: EmbedFor) -> ModelGroup:
+        """The group with those deployments only that may see this request. Raises as `admit` does before it spends."""
+        plan = (await self.plan(await self.receive(call, embed))).plan
+        return replace(plan.group, deployments=tuple(plan.fitting or plan.deployments()))
 
     async def admit(self, call: Call, embed: EmbedFor) -> Visit:
         """Raises TollkeeperError. Where the model's budget is used up, the next of its `budget_fallbacks` serves, if there is one."""

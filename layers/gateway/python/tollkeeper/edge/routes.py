@@ -4,6 +4,7 @@ from starlette.types import ASGIApp
 
 from tollkeeper.edge.anthropic import MESSAGES_API, CountTokens
 from tollkeeper.edge.completions import COMPLETIONS_API
+from tollkeeper.edge.explain import Explain
 from tollkeeper.edge.gemini import BATCH_EMBED_API, EMBED_API, GENERATE_API, CountGenerate, StreamGenerate
 from tollkeeper.edge.media import IMAGE_EDITS_API, IMAGES_API, SPEECH_API, TRANSCRIPTIONS_API, TRANSLATIONS_API
 from tollkeeper.edge.models import ModelsEdge
@@ -46,6 +47,7 @@ def llm_routes(desk: Desk) -> list[Row]:
         ("POST", "/utils/token_counter", utils.token_counter),
         ("GET", "/utils/supported_openai_params", utils.supported_params),
         ("POST", "/cost/estimate", utils.cost_estimate),
+        ("POST", "/routing/explain", Explain(desk)),
         ("GET", "/health", utils.health),
         *_gemini_routes(desk),
         *(("GET", prefix + "/models", models.models) for prefix in _GOOGLE),

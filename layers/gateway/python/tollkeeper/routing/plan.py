@@ -128,6 +128,20 @@ class Plan:
     def streamed(self) -> bool:
         return self._asked.streamed
 
+    @property
+    def fitting(self) -> list[Deployment]:
+        """Of its own group, those that may take the request."""
+        return self._fitting
+
+    @property
+    def retries(self) -> int:
+        return self._retries
+
+    def fallback_groups(self) -> dict[str, list[Deployment]]:
+        """What any failure could lead to, by group: the deployments that may take the request."""
+        found = {name: group for name in self._chains.everything() if (group := self._find(name)) is not None}
+        return {name: self._may_serve(group) for name, group in found.items()}
+
     def watched(self) -> list[Deployment]:
         """Whose health this plan goes by from the start. After a failure it goes by that of all `deployments()`."""
         return list(self._group.deployments) if self.alternatives or self._group.policy.counts_at_end else []
