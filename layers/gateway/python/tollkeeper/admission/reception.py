@@ -16,7 +16,7 @@ from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal
 from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import AutoRouter
-from tollkeeper.errors import BadRequest, BudgetExceeded, CallerError
+from tollkeeper.errors import BadRequest, BudgetExceeded, CallerError, Forbidden
 from tollkeeper.ledger.account import Account
 from tollkeeper.routing.asked import Requirement
 from tollkeeper.routing.auto import Choice, Chooser, Embed
@@ -124,9 +124,14 @@ class Reception:
         call, groups = received.call, self.groups()
         payer, asks = await self._asks(call, received.principal, received.group)
 
+        general = groups.snapshot.settings.get("general_settings", {})
+        checked = general.get("enforce_fallback_model_access") is True and not call.internal
+
         def find(name: str) -> ModelGroup | None:
             other = groups.find(name)
-            return other and serving(other, call.endpoint)
+            if other is None or (checked and not _allowed(received.principal, name, other)):
+                return None
+            return serving(other, call.endpoint)
 
         plan = plan_of(asks, groups, find, call, random=self._random, health=self.health)
         plan.record.chosen_by = received.chosen_by
@@ -151,3 +156,11 @@ class Reception:
             return await self._enter(await self.plan(Received(received.call.renamed(model), received.principal, group, reason)))
         except CallerError:
             return None
+
+
+def _allowed(principal: Principal, name: str, group: ModelGroup) -> bool:
+    try:
+        may_use_model(principal, name, group.access_groups)
+    except Forbidden:
+        return False
+    return True

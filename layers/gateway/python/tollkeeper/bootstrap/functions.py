@@ -37,9 +37,10 @@ def lambda_app(build: Callable[[Running], ASGIApp]) -> tuple[ASGIApp, Callable[[
 
 
 def janitor_handler() -> Callable[[object, object], dict[str, int]]:
-    """A Lambda handler for a schedule: one sweep. Answers `{"expired": <holds ended>, "rotated": <keys renewed>}`.
+    """A Lambda handler for a schedule: one sweep. Answers `{"expired": <holds ended>, "rotated": <keys renewed>}`, and `probed`, the
+    deployments asked, where health probes are switched on.
 
-    What its role needs for the second, bootstrap/rotation.py says.
+    What its role needs for the second, bootstrap/rotation.py says; for the third, the providers' secrets.
     """
     settings = Settings.from_env()
     log.configure(settings.log_level, json=True)
@@ -55,7 +56,13 @@ def janitor_handler() -> Callable[[object, object], dict[str, int]]:
             await running.outbox.flush()
         if running.alerting is not None:
             await running.alerting.courier.deliver()
-        return {"expired": await running.housekeeping.sweep(), "rotated": await rotate_keys(running)}
+        done = {"expired": await running.housekeeping.sweep(), "rotated": await rotate_keys(running)}
+        if running.prober.schedule is None:
+            return done
+        await running.live.refresh()
+        done["probed"] = await running.prober.probe_all()
+        await running.drain()
+        return done
 
     return lambda _event, _context: runner.run(sweep())
 

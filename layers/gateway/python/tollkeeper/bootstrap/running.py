@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tollkeeper.admission.doorkeeper import MIN_OUTPUT_TOKENS, Doorkeeper
 from tollkeeper.admission.housekeeping import Housekeeping
 from tollkeeper.admission.payer import Policy
+from tollkeeper.admission.probing import Prober, Schedule
 from tollkeeper.admission.spending import Spending
 from tollkeeper.alerts.budgets import alert_of
 from tollkeeper.bootstrap.alerts import alerting_of, thresholds_of
@@ -28,6 +29,7 @@ from tollkeeper.budgets.reserve import Budgets
 from tollkeeper.budgets.windows import zone_named
 from tollkeeper.config.snapshot import Snapshot
 from tollkeeper.edge.app import EdgeParts, create_app, not_found
+from tollkeeper.edge.health_checks import HealthChecks
 from tollkeeper.errors import StoreUnavailable
 from tollkeeper.ledger.book import Ledger
 from tollkeeper.ledger.roller import Roller
@@ -35,6 +37,7 @@ from tollkeeper.ledger.stream import Pump, nobody
 from tollkeeper.limits.rate import Limits
 from tollkeeper.pipeline import Gateway
 from tollkeeper.providers.client import ProviderClient
+from tollkeeper.routing.checks import HealthLog
 from tollkeeper.routing.fleet import Fleet
 from tollkeeper.routing.live import LiveGroups
 from tollkeeper.sinks.outbox import Outbox
@@ -73,6 +76,7 @@ class Running:
             machine=lambda: installation.aws_credentials,
             region=settings.aws_region,
         )
+        self.fleet = Fleet(store.counters, clock, SystemRandom())
         self.gateway = Gateway(
             groups=self.live.groups,
             authenticator=self.authenticator,
@@ -82,7 +86,7 @@ class Running:
             clock=clock,
             random=SystemRandom(),
             books_before_reply=installation.embedded,
-            health=Fleet(store.counters, clock, SystemRandom()),
+            health=self.fleet,
         )
 
     @cached_property
@@ -141,6 +145,7 @@ class Running:
     def _edge_parts(self, fallback: ASGIApp | None) -> EdgeParts:
         settings = self.installation.settings
         through = pass_through(self)
+        checks = HealthChecks(self.authenticator, self.health_log, self.fleet, self.live.groups, self.installation.clock)
         return EdgeParts(
             self.gateway,
             self.installation.clock,
@@ -149,7 +154,28 @@ class Running:
             ready=self._ready,
             on_stop=self.stop,
             fallback=through.or_else(fallback or not_found(self.installation.clock)),
-            rows=[*(self.batches.rows if self.batches else ()), *through.rows(self.installation.snapshot.upstreams), *tool_rows(self)],
+            rows=[
+                *checks.rows(),
+                *(self.batches.rows if self.batches else ()),
+                *through.rows(self.installation.snapshot.upstreams),
+                *tool_rows(self),
+            ],
+        )
+
+    @cached_property
+    def health_log(self) -> HealthLog:
+        return HealthLog(self.installation.store.counters, self.installation.clock)
+
+    @cached_property
+    def prober(self) -> Prober:
+        schedule = Schedule.of(self.installation.snapshot)
+        return Prober(
+            self.gateway.serve,
+            self.live.groups,
+            fleet=self.fleet,
+            health_log=self.health_log,
+            clock=self.installation.clock,
+            schedule=schedule,
         )
 
     async def background(self) -> None:
@@ -157,6 +183,7 @@ class Running:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.housekeeping.sweep_for_ever())
             tasks.create_task(rotate_for_ever(self))
+            tasks.create_task(self.prober.probe_for_ever())
             if self.pump is not None:
                 tasks.create_task(self.pump.run_for_ever())
             if self.outbox is not None:

@@ -111,6 +111,7 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
         auto_router_embedding_model auto_router_config_path complexity_router_config complexity_router_default_model
     """),
     "model_info": _words("""
+        disable_background_health_check
         id mode base_model access_groups access_windows region labels max_tokens max_input_tokens max_output_tokens price_changes
     """),
     "litellm_settings": _words("""
@@ -128,7 +129,8 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
     """),
     "general_settings": _words("""
         master_key litellm_key_header_name max_request_size_mb apply_user_budget_to_team_keys fail_closed_rate_limit_enforcement
-        user_header_name global_max_parallel_requests enable_jwt_auth litellm_jwtauth pass_through_endpoints
+        user_header_name global_max_parallel_requests background_health_checks health_check_interval
+        background_health_check_model_groups enforce_fallback_model_access enable_jwt_auth litellm_jwtauth pass_through_endpoints
         alerting alert_types
     """),
     "tollkeeper": _words("budgets providers routing iam_callers prices alerts"),

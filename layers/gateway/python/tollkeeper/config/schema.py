@@ -314,6 +314,10 @@ class GeneralSettings(Section):
     fail_closed_rate_limit_enforcement: bool | None = None
     user_header_name: Text | None = None
     global_max_parallel_requests: Count | None = None
+    background_health_checks: bool | None = None
+    health_check_interval: Seconds | None = None
+    background_health_check_model_groups: list[Text] | None = None
+    enforce_fallback_model_access: bool | None = None
     enable_jwt_auth: bool | None = None
     litellm_jwtauth: JwtSettings | None = None
 

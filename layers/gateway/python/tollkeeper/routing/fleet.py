@@ -20,7 +20,7 @@ from tollkeeper.routing.breaker import Cell
 from tollkeeper.routing.cells import FRESH_SECONDS, Cells
 from tollkeeper.routing.faults import Fault, fault_of, is_alive
 from tollkeeper.routing.health import WELL, Passage, Standing
-from tollkeeper.routing.policy import Canary
+from tollkeeper.routing.policy import Canary, GroupPolicy
 from tollkeeper.routing.retries import HedgeShare, RetryBudget
 from tollkeeper.routing.statistics import Statistics, measured, minute_of, seconds_left
 from tollkeeper.store.items import canary_day_sk, canary_sk
@@ -127,6 +127,18 @@ class Fleet:
         elif isinstance(error, UpstreamError):
             more = {"errors": 1}
         await self._end(passage, passage.tokens if tokens is None else tokens, more)
+
+    async def observed(
+        self, deployment: Deployment, policy: GroupPolicy, error: TollkeeperError | None, seconds: float, *, peers: bool
+    ) -> None:
+        """What a health probe saw of a deployment, as if a call had: it closes the circuit, or counts against it."""
+        await self._cells.refresh([deployment.group])
+        passage = Passage(deployment, policy, policy.rules_for(deployment, peers=peers))
+        passage.started = self._clock.monotonic() - seconds
+        if error is not None:
+            await self._judge(passage, error)
+        elif self._cells.cell(deployment.group, deployment.id).until:
+            await self._change(passage, breaker.recovered)
 
     async def _stream_ended(self, passage: Passage, error: BaseException | None) -> None:
         """Only its end tells whether a stream went well; a probe's was answered by its first content."""

@@ -43,6 +43,7 @@ counters
   breaker        routing#<group>      breaker#<deployment>      (routing/cells.py)
   its statistics routing#<group>      use#<deployment>#minute#<minute since epoch>   (routing/statistics.py)
   canary         routing#<group>      canary#<deployment>, there once it is rolled back; …#<settings>#utcday#<day>: its calls
+  health probes  health#latest        <deployment>              (routing/checks.py); health#log / <time-ordered id>
   outbox         outbox#<sink>        0<entry id> | state       (sinks/outbox.py)
 """
 
@@ -286,6 +287,13 @@ def upload_part_sk(part_id: str) -> str:
 def owned_pk(scope: str, kind: str) -> str:
     """The partition that lists what one scope (as `scope_pk` names it) has of a kind, oldest first."""
     return f"{scope}/{kind}"
+
+
+HEALTH_LATEST_PK, HEALTH_LOG_PK = "health#latest", "health#log"
+
+
+def health_sk(deployment_id: str) -> str:
+    return _id(deployment_id)
 
 
 def routing_pk(group: str) -> str:
