@@ -58,7 +58,7 @@ class Call:
     endpoint: Endpoint = CHAT
     to_hub: ToHub | None = None
     principal: Principal | None = None
-    """Who calls, where that is known already: a batch's line, which nobody waits for. Its books are closed before its answer is used."""
+    """Who calls, where that is known already (a batch's line, a message to an agent); its books are closed before its answer is used."""
     measured: Measured | None = None
     internal: bool = False
     """The gateway's own call, for which the caller need not be allowed the model."""

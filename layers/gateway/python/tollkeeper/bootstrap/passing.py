@@ -45,5 +45,15 @@ def tool_rows(running: "Running") -> list[Row]:
     return McpEdge(door_of(running), client, toll_of(running), servers, heartbeat_seconds=heartbeat).routes()
 
 
+def agent_rows(running: "Running") -> list[Row]:
+    from tollkeeper.edge.a2a import AgentsEdge
+    from tollkeeper.edge.a2a_model import ModelAgent
+
+    installation = running.installation
+    agents = [upstream for upstream in installation.snapshot.upstreams if upstream.kind == "agent"]
+    model_agent = ModelAgent(running.gateway, heartbeat_seconds=installation.settings.heartbeat_seconds)
+    return AgentsEdge(door_of(running), upstreams_of(running), toll_of(running), model_agent, agents).routes()
+
+
 def toll_of(running: "Running") -> Toll:
     return Toll(running.gateway, running.doorkeeper, running.authenticator, running.installation.clock)

@@ -20,7 +20,7 @@ from tollkeeper.bootstrap.alerts import alerting_of, thresholds_of
 from tollkeeper.bootstrap.batches import BatchParts, batch_parts
 from tollkeeper.bootstrap.identity import Newcomers, authenticator_of
 from tollkeeper.bootstrap.installation import Installation
-from tollkeeper.bootstrap.passing import pass_through, tool_rows
+from tollkeeper.bootstrap.passing import agent_rows, pass_through, tool_rows
 from tollkeeper.bootstrap.rotation import rotate_for_ever
 from tollkeeper.bootstrap.sinks import outbox_of
 from tollkeeper.budgets.hold import BudgetEvent, Options
@@ -159,6 +159,7 @@ class Running:
                 *(self.batches.rows if self.batches else ()),
                 *through.rows(self.installation.snapshot.upstreams),
                 *tool_rows(self),
+                *agent_rows(self),
             ],
         )
 
