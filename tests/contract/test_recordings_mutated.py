@@ -113,7 +113,8 @@ def documents(case: Case, change: Callable[[int, Any], list[Any]]) -> bytes:
             for new in change(place, inner):
                 payload = json.dumps(new).encode()
                 payload = json.dumps({"bytes": base64.b64encode(payload).decode()}).encode() if wrapped else payload
-                made += encode_message(headers, payload)
+                stranger = {":event-type": "brandNewEvent"} if new is UNKNOWN and not wrapped else {}
+                made += encode_message({**headers, **stranger}, payload)
         return made
     before, mark = (b"", b"\n") if case.kind == "ndjson" else (b"data:", b"\n")
     lines = []
