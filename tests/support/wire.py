@@ -79,11 +79,7 @@ def said_bytes(chunks: list[Json]) -> int:
             delta = choice["delta"]
             words = [delta.get(key) or "" for key in ("content", "reasoning_content", "refusal")]
             for call in delta.get("tool_calls") or []:
-                words += [
-                    value
-                    for made in (call.get("function"), call.get("custom"))
-                    for value in (made or {}).values()
-                    if isinstance(value, str)
-                ]
+                made = {**(call.get("function") or {}), **(call.get("custom") or {})}
+                words += [made[name] for name in ("name", "arguments", "input") if isinstance(made.get(name), str)]
             size += sum(len(word.encode()) for word in words)
     return size

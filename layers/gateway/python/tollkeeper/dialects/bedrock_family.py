@@ -23,6 +23,7 @@ from tollkeeper.dialects.eventstream import EventStream, encode_message
 from tollkeeper.dialects.hub_stream import FramedDecoder, as_object
 from tollkeeper.dialects.openai_chat import chat_body
 from tollkeeper.dialects.openai_decode import decode_completion
+from tollkeeper.dialects.openai_mend import said_bytes
 from tollkeeper.dialects.openai_stream import OpenAIStreamDecoder
 from tollkeeper.dialects.text_answers import ReasoningSplitter, split_reasoning, usage_of
 from tollkeeper.errors import UpstreamError, UpstreamProtocolError
@@ -233,7 +234,9 @@ class ChatStream(_Reframed):
             rest = [piece for piece in pieces if piece[1]]
             made += [_saying(chunk, name, text) for name, text in rest]
             if finished or delta or not rest:
-                made.append(Chunk({**chunk.data}, has_content=bool(delta.get("tool_calls")), text_bytes=0, usage=chunk.usage))
+                made.append(
+                    Chunk({**chunk.data}, has_content=bool(delta.get("tool_calls")), text_bytes=said_bytes(delta), usage=chunk.usage)
+                )
         return made
 
 
