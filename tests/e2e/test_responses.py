@@ -298,7 +298,7 @@ def test_a_hard_budgets_limit_goes_upstream_in_the_field_that_counts(gateway: Ga
         ("chatty", {"input": ["x"]}, "input"),
         ("chatty", {"input": [{"role": "robot", "content": "x"}]}, "input"),
         ("chatty", {"input": [{"type": "item_reference", "id": "x"}]}, "input"),
-        ("chatty", {"previous_response_id": "resp_1"}, "previous_response_id"),
+        ("chatty", {"previous_response_id": "resp_nobody"}, "previous_response_id"),
         ("chatty", {"tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}, "tools"),
         ("chatty", {"background": True}, "background"),
         ("native", {"background": True}, "background"),

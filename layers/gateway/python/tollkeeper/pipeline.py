@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+from tollkeeper.admission.asides import counted, forgotten
 from tollkeeper.admission.attempts import Attempts
 from tollkeeper.admission.doorkeeper import Doorkeeper, Ticket
 from tollkeeper.admission.explain import explained
@@ -20,19 +21,17 @@ from tollkeeper.admission.own_calls import embedding_call, silent_copy, vectors_
 from tollkeeper.admission.reception import EmbedFor, Reception
 from tollkeeper.admission.told import answer_headers, error_headers
 from tollkeeper.admission.visit import Call, Visit
-from tollkeeper.auth.access import visible_models
+from tollkeeper.auth.access import may_use_route, visible_models
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal
 from tollkeeper.clock import Clock
 from tollkeeper.dialects.base import Json
-from tollkeeper.dialects.native import native
-from tollkeeper.errors import TollkeeperError, UpstreamError
+from tollkeeper.errors import TollkeeperError
 from tollkeeper.ledger.book import Ledger
 from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_FAILURE, STATUS_SUCCESS, Entry
 from tollkeeper.ledger.metered import MeteredStream
 from tollkeeper.money import NanoUSD
 from tollkeeper.providers.client import ProviderClient
-from tollkeeper.providers.patience import patience_for, usable
 from tollkeeper.routing.asked import Requirement
 from tollkeeper.routing.auto import Embed, Vector
 from tollkeeper.routing.failover import finish, first_success
@@ -54,6 +53,8 @@ class Answer:
     native: bool
     body: Json | None = None
     stream: MeteredStream | None = None
+    entry: Entry | None = None
+    """Who asked, and who answered."""
 
 
 class Gateway:
@@ -109,9 +110,9 @@ class Gateway:
         headers = answer_headers(visit, result.headers)
         if result.opened is not None:
             stream = MeteredStream(result.opened, visit.account, lambda status, error: self._close(visit, status, error))
-            return Answer(headers, result.native, stream=stream)
+            return Answer(headers, result.native, stream=stream, entry=visit.account.entry)
         await self._close(visit, STATUS_SUCCESS, None)
-        return Answer(headers, result.native, body=result.body)
+        return Answer(headers, result.native, body=result.body, entry=visit.account.entry)
 
     async def models(self, headers: Mapping[str, str], query: Mapping[str, str]) -> dict[str, ModelGroup]:
         """The aliases this key may use, and what is behind them."""
@@ -119,6 +120,16 @@ class Gateway:
         groups = self._reception.groups()
         names = visible_models(principal, groups.listed())
         return {name: group for name in names if (group := groups.find(name)) is not None}
+
+    async def caller(self, headers: Mapping[str, str], query: Mapping[str, str], route: str) -> Principal:
+        """Who asks for what costs nothing. Raises Unauthenticated, Forbidden."""
+        principal = await self._authenticator.authenticate(headers, query)
+        may_use_route(principal, route)
+        return principal
+
+    async def forget_response(self, deployment_id: str, response_id: str) -> None:
+        """Deletes a response where its provider keeps it, too. Raises UpstreamError."""
+        await forgotten(self._client, self._reception.groups().deployment(deployment_id), response_id)
 
     async def group(self, call: Call) -> ModelGroup:
         """The deployments behind the model a call names, for endpoints that cost nothing. Raises as `serve` does before it spends."""
@@ -130,15 +141,7 @@ class Gateway:
 
     async def count_tokens(self, call: Call, group: ModelGroup, counting: str = "count_tokens") -> Json | None:
         """The provider's own count, which costs nothing; `counting` names it in dialects/native.py. None: none of this model's counts."""
-        for deployment in group.deployments:
-            if (counter := native(counting, deployment.dialect)) and not self._client.is_scripted(deployment, call.body):
-                patience = patience_for(call.body, call.headers, deployment, usable(call.seconds_left(self._clock)))
-                try:
-                    return (await self._client.complete(deployment, call.body["model"], call.body, patience, counter)).body
-                except UpstreamError as error:
-                    if not error.retryable:
-                        raise
-        return None
+        return await counted(self._client, self._clock, call, group, counting)
 
     async def close_books(self, entry: Entry, ticket: Ticket, cost: NanoUSD) -> None:
         """Of a call that did not come through `serve`: a raw provider API, a tool. Once, and whatever became of the caller."""

@@ -9,7 +9,7 @@ from tollkeeper.admission.payer import Payer
 from tollkeeper.auth.principal import Principal
 from tollkeeper.budgets.estimate import input_tokens, output_tokens
 from tollkeeper.budgets.units import Units
-from tollkeeper.catalog.endpoints import CHAT, ENDPOINTS, RESPONSES, Endpoint, mode_of, speaks_responses
+from tollkeeper.catalog.endpoints import CHAT, COMPACT, COMPLETIONS, ENDPOINTS, RESPONSES, Endpoint, mode_of, speaks_responses
 from tollkeeper.catalog.reasoning import thinks_unseen
 from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Deployment
@@ -26,6 +26,7 @@ from tollkeeper.routing.resolve import ModelGroup
 
 MIN_THINKING_BUDGET = 1_024
 """Tokens. https://docs.claude.com/en/docs/build-with-claude/extended-thinking"""
+_RESPONSES_API = frozenset({RESPONSES.name, COMPACT.name, "count_response", "forget_response"})
 _LONGEST_TRACEPARENT = 55
 ToHub = Callable[[Json, Deployment], Json]
 
@@ -66,6 +67,17 @@ class Call:
     """What the caller calls the model, where another was chosen for it."""
     require: tuple[Requirement, ...] = ()
     """Beside what the request says itself."""
+    asked: Json | None = None
+    """What the caller wrote, where `body` says more: a conversation that is kept here, said again."""
+    to_native: ToHub | None = None
+    """Says it to a deployment that speaks the endpoint's dialect, where that depends on which one it is."""
+    context: object = None
+    """What the edge remembers of it."""
+
+    @property
+    def shown(self) -> Json:
+        """The request as its caller knows it."""
+        return self.body if self.asked is None else self.asked
 
     @property
     def streamed(self) -> bool:
@@ -112,9 +124,9 @@ class Visit:
     def wording(self, deployment: Deployment, body: Json) -> tuple[NativeDialect | None, Json]:
         """(dialect, request in its words); None: a chat completion. Raises BadRequest for what that cannot say."""
         call, body = self.call, _thinking_within(self.call.body, body)
-        found = None if ProviderClient.is_scripted(deployment, body) else _native(call.endpoint, deployment)
+        found = None if ProviderClient.is_scripted(deployment, body) else spoken(call.endpoint.name, deployment)
         if found is not None:
-            return found, body
+            return found, call.to_native(body, deployment) if call.to_native else body
         if not call.endpoint.bridged:
             raise BadRequest(f"{call.endpoint.route}: mock_response only answers chats.", param="model")
         return None, call.to_hub(body, deployment) if call.to_hub else body
@@ -171,7 +183,7 @@ def serving(group: ModelGroup, endpoint: Endpoint) -> ModelGroup | None:
 def serves(deployment: Deployment, endpoint: Endpoint) -> bool:
     if not endpoint.modes:
         return True
-    return mode_of(deployment) in endpoint.modes and (endpoint.bridged or has_native(endpoint.name, deployment.dialect))
+    return mode_of(deployment) in endpoint.modes and (endpoint.bridged or has_native(endpoint.name, _dialect(endpoint.name, deployment)))
 
 
 def cannot_serve(group: ModelGroup, endpoint: Endpoint, model: str) -> BadRequest:
@@ -197,10 +209,12 @@ def _thinking_within(asked: Json, body: Json) -> Json:
     return {**body, "thinking": {**(thinking or {}), "budget_tokens": max(MIN_THINKING_BUDGET, limit // 2)}}
 
 
-def _native(endpoint: Endpoint, deployment: Deployment) -> NativeDialect | None:
-    dialect = deployment.dialect
-    if endpoint is RESPONSES and speaks_responses(deployment):
-        dialect = "openai_responses"
-    if endpoint.name == "completions" and mode_of(deployment) != "completion":
+def spoken(name: str, deployment: Deployment) -> NativeDialect | None:
+    """How the deployment serves an endpoint in the endpoint's own words; None: it does not."""
+    if name == COMPLETIONS.name and mode_of(deployment) != "completion":
         return None
-    return native(endpoint.name, dialect)
+    return native(name, _dialect(name, deployment))
+
+
+def _dialect(name: str, deployment: Deployment) -> str:
+    return "openai_responses" if name in _RESPONSES_API and speaks_responses(deployment) else deployment.dialect

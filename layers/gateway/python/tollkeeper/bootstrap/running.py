@@ -41,11 +41,13 @@ from tollkeeper.routing.checks import HealthLog
 from tollkeeper.routing.fleet import Fleet
 from tollkeeper.routing.live import LiveGroups
 from tollkeeper.sinks.outbox import Outbox
+from tollkeeper.store.archive import Archive
 from tollkeeper.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from tollkeeper.admin.parts import AdminServices
 
+KEEP_DAYS = 30
 READY_PROBE = ("ready", "ready")
 
 
@@ -161,6 +163,7 @@ class Running:
                 *tool_rows(self),
                 *agent_rows(self),
             ],
+            archive=_archive(self.installation),
         )
 
     @cached_property
@@ -231,6 +234,15 @@ def _budget_options(snapshot: Snapshot) -> Options:
     status = snapshot.settings.get("litellm_settings", {}).get("budget_exceeded_status_code")
     given = {"status": status, **{name: own.get(name) for name in ("clamp_percent", "wait_seconds")}}
     return Options(**{name: value for name, value in given.items() if value is not None})
+
+
+def _archive(installation: Installation) -> Archive | None:
+    """tollkeeper.responses: what the Responses API keeps, prompts and answers, for as long as OpenAI does unless it says otherwise."""
+    own = installation.snapshot.settings.get("tollkeeper", {}).get("responses") or {}
+    if own.get("store") is False:
+        return None
+    seconds = int((own.get("keep_days") or KEEP_DAYS) * 86_400)
+    return Archive(installation.store.counters, installation.clock, seconds=seconds)
 
 
 def _zone(snapshot: Snapshot) -> tzinfo:

@@ -29,6 +29,7 @@ _CHATS = frozenset({"chat", "responses"})
 CHAT = Endpoint("chat", "/v1/chat/completions", "acompletion", _CHATS, bridged=True)
 MESSAGES = Endpoint("messages", "/v1/messages", "anthropic_messages", _CHATS, bridged=True)
 RESPONSES = Endpoint("responses", "/v1/responses", "aresponses", _CHATS, bridged=True)
+COMPACT = Endpoint("compact", "/v1/responses/compact", "acompact_responses", _CHATS)
 GENERATE = Endpoint("generate", "/v1beta/models/{model}:generateContent", "agenerate_content", _CHATS, bridged=True)
 COMPLETIONS = Endpoint("completions", "/v1/completions", "atext_completion", _CHATS | {"completion"}, bridged=True)
 EMBEDDINGS = Endpoint("embeddings", "/v1/embeddings", "aembedding", frozenset({"embedding"}), output=False)
@@ -40,7 +41,7 @@ IMAGE_EDITS = Endpoint("image_edits", "/v1/images/edits", "aimage_edit", _PAINTE
 TRANSCRIPTIONS = Endpoint("transcriptions", "/v1/audio/transcriptions", "atranscription", frozenset({"audio_transcription"}), output=False)
 TRANSLATIONS = Endpoint("translations", "/v1/audio/translations", "atranslation", frozenset({"audio_transcription"}), output=False)
 SPEECH = Endpoint("speech", "/v1/audio/speech", "aspeech", frozenset({"audio_speech"}), output=False)
-_TOKENS = (CHAT, MESSAGES, RESPONSES, GENERATE, COMPLETIONS, EMBEDDINGS, MODERATIONS, RERANK)
+_TOKENS = (CHAT, MESSAGES, RESPONSES, COMPACT, GENERATE, COMPLETIONS, EMBEDDINGS, MODERATIONS, RERANK)
 ENDPOINTS = (*_TOKENS, IMAGES, IMAGE_EDITS, TRANSCRIPTIONS, TRANSLATIONS, SPEECH)
 
 _MODES = (

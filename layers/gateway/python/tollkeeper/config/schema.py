@@ -295,6 +295,11 @@ class AlertSettings(BaseModel):
     email: MailSettings | None = None
 
 
+class ResponsesSettings(Section):
+    store: bool | None = None
+    keep_days: Seconds | None = None
+
+
 class TollkeeperSettings(Section):
     alerts: AlertSettings | None = None
     prices: Text | None = None
@@ -302,6 +307,7 @@ class TollkeeperSettings(Section):
     budgets: BudgetSettings | None = None
     routing: RoutingSettings | None = None
     iam_callers: list[IamCaller] | None = None
+    responses: ResponsesSettings | None = None
 
 
 class GeneralSettings(Section):

@@ -28,6 +28,7 @@ class NativeDialect(ChatDialect, Protocol):
 _MESSAGES = "tollkeeper.dialects.native_messages"
 _PLAIN = "tollkeeper.dialects.native_plain"
 _EMBED = "tollkeeper.dialects.native_embeddings"
+_RESPONSES = "tollkeeper.dialects.native_responses"
 _MEDIA = "tollkeeper.dialects.native_media"
 _GEMINI = "tollkeeper.dialects.native_gemini"
 _CLOUD = "tollkeeper.dialects.native_cloud_embeddings"
@@ -47,7 +48,10 @@ _NATIVE: Mapping[tuple[str, str], tuple[str, str]] = {
     ("count_tokens", "anthropic_messages"): (_MESSAGES, "NativeCount"),
     ("generate", "gemini_generate"): (_GEMINI, "NativeGenerate"),
     ("count_generate", "gemini_generate"): (_GEMINI, "NativeCountTokens"),
-    ("responses", "openai_responses"): ("tollkeeper.dialects.native_responses", "NativeResponses"),
+    ("responses", "openai_responses"): (_RESPONSES, "NativeResponses"),
+    ("compact", "openai_responses"): (_RESPONSES, "NativeCompact"),
+    ("count_response", "openai_responses"): (_RESPONSES, "NativeCountInput"),
+    ("forget_response", "openai_responses"): (_RESPONSES, "NativeForget"),
     **{("completions", name): ("tollkeeper.dialects.native_completions", "NativeCompletions") for name in _OPENAI_LIKE},
     **{("embeddings", name): (_PLAIN, "Embeddings") for name in _OPENAI_LIKE},
     **{("moderations", name): (_PLAIN, "Moderations") for name in _OPENAI_LIKE},

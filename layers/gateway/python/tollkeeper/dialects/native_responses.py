@@ -3,6 +3,8 @@
 https://platform.openai.com/docs/api-reference/responses
 """
 
+from urllib.parse import quote
+
 import orjson
 
 from tollkeeper.dialects.base import Chunk, Json, StreamDecoder, Target, WireRequest
@@ -22,7 +24,9 @@ _SILENT_ITEMS = frozenset({"message", "reasoning"})
 
 
 class NativeResponses(OpenAIResponses):
-    """See native.NativeDialect."""
+    """See native.NativeDialect. `path` below the responses' own."""
+
+    path = ""
 
     def encode(self, request: Json, target: Target) -> WireRequest:
         """Raises BadRequest or UnsupportedParams naming the field at fault."""
@@ -37,7 +41,7 @@ class NativeResponses(OpenAIResponses):
             # Values are strings there; LiteLLM's tags and trace fields are the gateway's.
             body["metadata"] = {name: value for name, value in metadata.items() if isinstance(value, str)}
         headers = {"content-type": "application/json", **forwarded_headers(request)}
-        return WireRequest(url=endpoint(target, "/responses"), body=orjson.dumps(body), headers=headers)
+        return WireRequest(url=responses_url(target, self.path), body=orjson.dumps(body), headers=headers)
 
     def decode(self, body: bytes, target: Target) -> Json:
         """Raises UpstreamProtocolError for a body that is no response, or the typed error of one that failed."""
@@ -62,6 +66,59 @@ def metered(response: Json) -> Json | None:
     """What is billed of a response: its usage, and the tier that served it."""
     usage = response_usage(response)
     return usage and {**usage, "service_tier": response.get("service_tier")}
+
+
+class NativeCompact(NativeResponses):
+    """A conversation made shorter. https://platform.openai.com/docs/api-reference/responses/compact"""
+
+    path = "/compact"
+
+
+class NativeCountInput(NativeResponses):
+    """https://platform.openai.com/docs/api-reference/responses/input-tokens"""
+
+    path = "/input_tokens"
+
+    def encode(self, request: Json, target: Target) -> WireRequest:
+        return super().encode({name: value for name, value in request.items() if name not in _NOT_COUNTED}, target)
+
+    def decode(self, body: bytes, target: Target) -> Json:
+        tree = _object(body, target)
+        if type(tree.get("input_tokens")) is not int:
+            raise UpstreamProtocolError(f"{target.provider or 'The provider'} answered without `input_tokens`.", upstream_status=200)
+        return tree
+
+    def usage(self, answer: Json) -> Json | None:
+        return None
+
+
+class NativeForget(NativeResponses):
+    """`request` names the response. https://platform.openai.com/docs/api-reference/responses/delete"""
+
+    def encode(self, request: Json, target: Target) -> WireRequest:
+        return WireRequest(responses_url(target, "/" + quote(request["response_id"], safe="")), b"", {}, "DELETE")
+
+    def decode(self, body: bytes, target: Target) -> Json:
+        return {}
+
+    def usage(self, answer: Json) -> Json | None:
+        return None
+
+
+_NOT_COUNTED = ("stream", "store", "background", "metadata", "max_output_tokens", "temperature", "top_p", "include", "user", "service_tier")
+
+
+def responses_url(target: Target, path: str) -> str:
+    base, mark, query = endpoint(target, "/responses").partition("?")
+    return base + path + mark + query
+
+
+def _object(body: bytes, target: Target) -> Json:
+    try:
+        tree = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise not_json(body, target) from None
+    return as_object(tree)
 
 
 class EventPasser:

@@ -18,12 +18,13 @@ from tollkeeper.edge.routes import Row, llm_routes
 from tollkeeper.edge.serving import Desk
 from tollkeeper.errors import CallerError, NotFound
 from tollkeeper.pipeline import Gateway
+from tollkeeper.store.archive import Archive
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeParts:
     """`ready` asks the store; `fallback` gets what is no LLM route (None: 404); `background` runs while the server does, `on_stop` at its
-    end. `rows` are further routes, behind the LLM's own.
+    end. `rows` are further routes, behind the LLM's own; `archive` keeps responses (None: nothing does).
     """
 
     gateway: Gateway
@@ -35,6 +36,7 @@ class EdgeParts:
     fallback: ASGIApp | None = None
     background: Callable[[], Coroutine[Any, Any, None]] | None = None
     rows: Sequence[Row] = ()
+    archive: Archive | None = None
 
 
 def create_app(parts: EdgeParts) -> Starlette:
@@ -57,7 +59,7 @@ def _routes(parts: EdgeParts) -> list[BaseRoute]:
     desk = Desk(parts.gateway, parts.clock, max_request_bytes=parts.max_request_bytes, heartbeat_seconds=parts.heartbeat_seconds)
     health = HealthEdge(parts.ready)
     rows: list[tuple[str, str, ASGIApp]] = [
-        *llm_routes(desk),
+        *llm_routes(desk, parts.archive),
         ("GET", "/health/liveliness", health.liveliness),
         ("GET", "/health/liveness", health.liveliness),
         ("GET", "/health/readiness", health.readiness),

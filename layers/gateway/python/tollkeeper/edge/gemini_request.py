@@ -48,6 +48,9 @@ def check_generate(body: Json, headers: Mapping[str, str]) -> Json:
     if not isinstance(config, dict):
         raise BadRequest("generationConfig must be an object.", param="generationConfig")
     config = {camel(name): value for name, value in config.items()}
+    if (count := config.get("candidateCount")) is not None and (type(count) is not int or count < 1):
+        # Google reads "5" as 5, and so would bill what was not set aside.
+        raise BadRequest("candidateCount must be a whole number, at least 1.", param="generationConfig")
     limit = config.pop("maxOutputTokens", None)
     if limit is not None:
         body["max_output_tokens"] = limit

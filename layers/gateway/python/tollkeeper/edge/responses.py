@@ -1,6 +1,6 @@
 """The Responses API: create, buffered or streamed. https://platform.openai.com/docs/api-reference/responses"""
 
-from tollkeeper.catalog.endpoints import RESPONSES
+from tollkeeper.catalog.endpoints import COMPACT, RESPONSES
 from tollkeeper.edge.responses_answer import response_of
 from tollkeeper.edge.responses_request import check_response, response_to_hub
 from tollkeeper.edge.responses_stream import PassedResponse, ResponseFrames
@@ -14,3 +14,4 @@ RESPONSES_API = Api(
     say=response_of,
     to_hub=response_to_hub,
 )
+COMPACT_API = Api(COMPACT, check_response)

@@ -7,6 +7,8 @@ from tollkeeper.dialects.hub_stream import as_object, as_objects
 from tollkeeper.dialects.usage import usage_from_hub
 from tollkeeper.edge.responses_request import carrying
 
+KEY = "response_key"
+"""Of a request as its caller knows it: what the edge adds, and nobody else sees."""
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _ECHOED: Json = {
     "instructions": None,
@@ -27,14 +29,14 @@ _ECHOED: Json = {
 def response_of(hub: Json, request: Json) -> Json:
     """The whole response of a chat.completion."""
     choice = next(iter(as_objects(hub.get("choices"))), {})
-    key = key_of(hub)
+    key = key_of(hub, request)
     output = _output(as_object(choice.get("message")), key)
     return finished(envelope(key, hub.get("created"), request), output, choice.get("finish_reason"), hub.get("usage"))
 
 
-def key_of(hub: Json) -> str:
-    """What the ids of one answer have in common."""
-    return str(hub.get("id") or "").removeprefix("chatcmpl-").removeprefix("resp_") or "0"
+def key_of(hub: Json, request: Json) -> str:
+    """What the ids of one answer have in common. Not every provider's are unique, so that one that is kept has the call's."""
+    return request.get(KEY) or str(hub.get("id") or "").removeprefix("chatcmpl-").removeprefix("resp_") or "0"
 
 
 def envelope(key: str, created: Any, request: Json) -> Json:
@@ -49,8 +51,8 @@ def envelope(key: str, created: Any, request: Json) -> Json:
         "incomplete_details": None,
         "model": request["model"],
         "output": [],
-        "previous_response_id": None,
-        "store": False,
+        "previous_response_id": request.get("previous_response_id"),
+        "store": request.get("store") is not False,
         "truncation": "disabled",
         "usage": None,
         **given,

@@ -40,9 +40,14 @@ class PassedResponse(Passed):
     def __init__(self, request: Json) -> None:
         super().__init__(request)
         self._number = 0
+        self.whole: Json | None = None
+        """The response, once it is complete."""
 
     def feed(self, batch: list[Chunk]) -> bytes:
         self._number += len(batch)
+        for chunk in batch:
+            if chunk.data.get("type") in {"response.completed", "response.incomplete"}:
+                self.whole = chunk.data["response"]
         return super().feed(batch)
 
     def fail(self, error: BaseException, call_id: str) -> bytes:
@@ -65,6 +70,8 @@ class ResponseFrames:
         """The hub's index of a tool call → its place in the output."""
         self._finish: Any = None
         self._usage: Any = None
+        self.whole: Json | None = None
+        """The response, once it is complete."""
 
     def feed(self, batch: list[Chunk]) -> bytes:
         for chunk in batch:
@@ -80,6 +87,7 @@ class ResponseFrames:
         self._start({})
         self._close()
         whole = finished(self._response, self._output, self._finish, self._usage)
+        self.whole = whole
         self._say(f"response.{whole['status']}", response=whole)
         return self._take()
 
@@ -89,7 +97,7 @@ class ResponseFrames:
     def _start(self, data: Json) -> None:
         if self._response:
             return
-        self._key = key_of(data)
+        self._key = key_of(data, self._request)
         self._response = envelope(self._key, data.get("created"), self._request)
         self._say("response.created", response=self._response)
         self._say("response.in_progress", response=self._response)

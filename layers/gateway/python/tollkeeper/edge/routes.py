@@ -10,9 +10,11 @@ from tollkeeper.edge.media import IMAGE_EDITS_API, IMAGES_API, SPEECH_API, TRANS
 from tollkeeper.edge.models import ModelsEdge
 from tollkeeper.edge.openai import CHAT_API
 from tollkeeper.edge.plain import EMBEDDINGS_API, MODERATIONS_API, RERANK_API
-from tollkeeper.edge.responses import RESPONSES_API
+from tollkeeper.edge.responses import COMPACT_API
+from tollkeeper.edge.responses_api import CountInput, CreateResponse, KeptResponses
 from tollkeeper.edge.serving import Desk
 from tollkeeper.edge.utils import Utils
+from tollkeeper.store.archive import Archive
 
 Row = tuple[str, str, ASGIApp]
 _V1 = ("/v1", "")
@@ -22,10 +24,10 @@ _NAMED_IN_PATH = ("/engines/{model:path}", "/v1/engines/{model:path}", "/openai/
 https://learn.microsoft.com/azure/ai-foundry/openai/reference"""
 
 
-def llm_routes(desk: Desk) -> list[Row]:
+def llm_routes(desk: Desk, archive: Archive | None = None) -> list[Row]:
     """(method, path, app)"""
     models, utils = ModelsEdge(desk), Utils(desk)
-    messages, responses, rerank = desk.endpoint(MESSAGES_API), desk.endpoint(RESPONSES_API), desk.endpoint(RERANK_API)
+    messages, rerank = desk.endpoint(MESSAGES_API), desk.endpoint(RERANK_API)
     apis = (
         ("/chat/completions", CHAT_API),
         ("/completions", COMPLETIONS_API),
@@ -39,7 +41,7 @@ def llm_routes(desk: Desk) -> list[Row]:
     everywhere = [(path, desk.endpoint(api)) for path, api in apis]
     return [
         *(("POST", prefix + path, app) for path, app in everywhere for prefix in (*_V1, *_NAMED_IN_PATH)),
-        *(("POST", prefix + "/responses", responses) for prefix in (*_V1, "/openai/v1")),
+        *_response_routes(desk, archive),
         *(("POST", prefix + "/moderations", desk.endpoint(MODERATIONS_API)) for prefix in _V1),
         *(("POST", prefix + "/rerank", rerank) for prefix in (*_V1, "/v2")),
         ("POST", "/v1/messages", messages),
@@ -53,6 +55,20 @@ def llm_routes(desk: Desk) -> list[Row]:
         *(("GET", prefix + "/models", models.models) for prefix in _GOOGLE),
         *(("GET", prefix + "/models/{model:path}", models.model) for prefix in _GOOGLE),
     ]
+
+
+def _response_routes(desk: Desk, archive: Archive | None) -> list[Row]:
+    kept = KeptResponses(desk, archive)
+    rows: list[Row] = [
+        ("POST", "", CreateResponse(desk, archive)),
+        ("POST", "/input_tokens", CountInput(desk)),
+        ("POST", "/compact", desk.endpoint(COMPACT_API)),
+        ("GET", "/{response_id}", kept.get),
+        ("DELETE", "/{response_id}", kept.delete),
+        ("POST", "/{response_id}/cancel", kept.cancel),
+        ("GET", "/{response_id}/input_items", kept.input_items),
+    ]
+    return [(method, f"{prefix}/responses{path}", app) for prefix in (*_V1, "/openai/v1") for method, path, app in rows]
 
 
 def _gemini_routes(desk: Desk) -> list[Row]:

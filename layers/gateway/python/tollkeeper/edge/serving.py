@@ -122,13 +122,13 @@ class ApiEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call_id = self._desk.clock.new_id()
         try:
-            call = await self._desk.read(scope, receive, call_id, self._api)
+            call = await self.prepared(await self._desk.read(scope, receive, call_id, self._api))
             if call.streamed:
                 await self._stream(call, receive, send)
             else:
                 answer = await self._desk.gateway.serve(call)
                 say = self._api.native_say if answer.native else self._api.say
-                await _send(send, answer.headers, say(answer.body or {}, call.body))
+                await _send(send, answer.headers, await self.told(call, answer, say(answer.body or {}, call.shown)))
         except ClientGone:
             return
         except asyncio.CancelledError:
@@ -143,14 +143,14 @@ class ApiEndpoint:
 
     async def _stream(self, call: Call, receive: Receive, send: Send) -> None:
         events = self._desk.events(receive, send, self._api.media(call.body))
-        frames = self._api.frames(call.body)
+        frames = self._api.frames(call.shown)
 
         async def produce() -> None:
             nonlocal frames
             answer = await self._desk.gateway.serve(call)
             if answer.native:
-                frames = self._api.native_frames(call.body)
-            await _relay(answer, frames, events)
+                frames = self._api.native_frames(call.shown)
+            await self._relay(call, answer, frames, events)
 
         try:
             await events.run(produce, {"x-litellm-call-id": call.shown_id})
@@ -160,27 +160,45 @@ class ApiEndpoint:
             await events.write(frames.fail(_stopping() if isinstance(error, asyncio.CancelledError) else error, call.shown_id))
             await events.end()
 
+    async def _relay(self, call: Call, answer: Answer, frames: Frames, events: EventStream) -> None:
+        assert answer.stream is not None
+        try:
+            if not events.begun:
+                await events.begin(answer.headers)
+            async for batch in answer.stream:
+                if data := frames.feed(batch):
+                    if self.watches:
+                        await self.before_write(call, answer, frames)
+                    await events.write(data)
+            if data := frames.end():
+                if self.watches:
+                    await self.before_write(call, answer, frames)
+                await events.write(data)
+            await events.end()
+        finally:
+            await answer.stream.aclose()
+
+    # What an endpoint with a memory does besides.
+
+    watches = False
+
+    async def prepared(self, call: Call) -> Call:
+        """The call as it is served."""
+        return call
+
+    async def told(self, call: Call, answer: Answer, said: Json) -> Json:
+        """The answer as it is sent."""
+        return said
+
+    async def before_write(self, call: Call, answer: Answer, frames: Frames) -> None:
+        """Of a stream, if the endpoint `watches`."""
+
 
 async def _send(send: Send, headers: Mapping[str, str], said: Json) -> None:
     if RAW in said:
         await send_bytes(send, 200, {"content-type": said[CONTENT_TYPE], **headers}, said[RAW])
     else:
         await send_json(send, 200, headers, said)
-
-
-async def _relay(answer: Answer, frames: Frames, events: EventStream) -> None:
-    assert answer.stream is not None
-    try:
-        if not events.begun:
-            await events.begin(answer.headers)
-        async for batch in answer.stream:
-            if data := frames.feed(batch):
-                await events.write(data)
-        if data := frames.end():
-            await events.write(data)
-        await events.end()
-    finally:
-        await answer.stream.aclose()
 
 
 def _shown_id(headers: Mapping[str, str], call_id: str) -> str:

@@ -62,6 +62,10 @@ class Groups:
             return self.find(router.default)
         return self._exact.get(name) or self._match(name) or self._by_id.get(name)
 
+    def deployment(self, identifier: str) -> Deployment | None:
+        group = self._by_id.get(identifier)
+        return group.deployments[0] if group is not None else None
+
     def _match(self, name: str) -> ModelGroup | None:
         for pattern, rows in self._wildcards:
             if fnmatchcase(name, pattern):

@@ -33,6 +33,7 @@ counters
   lifetime       <scope>              lifetime            (admission/spending.py)
   its slices     <scope>#~<number>    <window>            (budgets/slices.py)
   rate window    <scope>              minute#<minute since epoch> | utcday#<day since epoch>
+  kept things    kept#<kind>#<id>     part#<number>       (store/archive.py)
   hold register  holds#<shard>        <hour>#<scope>#<window>   (budgets/janitor.py)
   file           file#<id>            file          (batches/: what the files API and batches know; their bytes are objects)
   batch          batch#<id>           batch
@@ -234,6 +235,15 @@ def scope_of(pk: str) -> tuple[str, tuple[str, ...]]:
 def slice_pk(scope: str, number: int) -> str:
     """Slice 0 is the scope's own item."""
     return f"{scope}#~{number}" if number else scope
+
+
+def kept_pk(kind: str, identifier: str) -> str:
+    """`identifier` may be any text a caller asks for."""
+    return scope_pk("kept", kind, identifier)
+
+
+def part_sk(number: int) -> str:
+    return f"part#{number:03d}"
 
 
 def minute_sk(epoch: float) -> str:
