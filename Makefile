@@ -52,6 +52,7 @@ $(VENV)/.test: requirements-dev.txt | $(VENV)/bin/python
 
 # Engines the store's contract suite also runs against; what cannot be had is skipped there with a reason.
 emulators: .venv-ministack/.done
+	@if command -v apt-get dpkg >/dev/null; then $(MAKE) --no-print-directory .cache/promtool/.done || echo "promtool is not to be had here"; fi
 	@if command -v mvn java >/dev/null; then $(MAKE) --no-print-directory .cache/dynamodb-local/.done || echo "DynamoDB Local is not to be had here"; fi
 
 .venv-ministack/.done: tests/ministack-requirements.txt
@@ -62,6 +63,12 @@ emulators: .venv-ministack/.done
 .cache/dynamodb-local/.done: tests/dynamodb-local/pom.xml
 	mvn -q -B -f $< org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/.cache/dynamodb-local
 	@touch $@
+
+# Unpacked and not installed: the package would start a server.
+.cache/promtool/.done:
+	mkdir -p $(@D)/package && cd $(@D)/package && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; }
+	dpkg -x $(@D)/package/prometheus_*.deb $(@D)
+	@rm -r $(@D)/package && touch $@
 
 # Rewrites every lock from its .in file; needs uv (https://docs.astral.sh/uv/).
 lock:

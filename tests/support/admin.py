@@ -74,7 +74,11 @@ class Contract:
         operation = min(found, key=lambda row: row[0])[1][method.lower()]
         status = str(answer.status_code)
         response = operation["responses"].get(status) or operation["responses"][f"{status[0]}XX"]
-        schema = response["content"]["application/json"]["schema"]
+        kind = answer.headers["content-type"].partition(";")[0]
+        content = response["content"][kind]
+        if kind != "application/json":
+            return
+        schema = content["schema"]
         Draft202012Validator({**schema, "components": self._components}).validate(answer.json())
 
 

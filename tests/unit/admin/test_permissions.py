@@ -144,6 +144,7 @@ REQUESTS: dict[tuple[str, str], Any] = {
     ("GET", "/spend/logs/v2"): lambda p: {},
     ("GET", "/spend/logs/ui"): lambda p: {},
     ("GET", "/spend/logs/ui/{request_id}"): lambda p: {},
+    ("GET", "/metrics"): lambda p: {},
     ("GET", "/spend/keys"): lambda p: {},
     ("GET", "/spend/users"): lambda p: {},
     ("GET", "/spend/tags"): lambda p: {},

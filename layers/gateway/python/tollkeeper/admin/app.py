@@ -24,6 +24,7 @@ from tollkeeper.admin import (
     keys,
     keys_read,
     members,
+    metrics,
     models_admin,
     openapi,
     organizations,
@@ -44,7 +45,7 @@ from tollkeeper.errors import BadRequest, CallerError, NotFound, OurError, Paylo
 _ROUTERS = (
     spend_logs, spend_totals, spend_prices, spend_reports, activity, daily_activity,
     keys_read, keys, members, teams, users, organizations, customers, budgets, projects, tags, models_admin, credentials, fallbacks,
-    auditing,
+    auditing, metrics,
 )  # fmt: skip
 RenderError = Callable[[TollkeeperError, str], tuple[int, dict[str, str], dict[str, Any]]]
 """(error, request id) → status, headers, JSON body: edge/problems.py, handed in because siblings do not import each other."""

@@ -41,3 +41,8 @@ async def _actor(request: Request, caller: Caller, services: Services) -> Actor:
 
 Acting = Annotated[Actor, Depends(_actor)]
 """The caller of this route, who may call it for some target at least."""
+
+
+async def authorized(request: Request, services: AdminServices) -> Actor:
+    """The caller of a route that asks for one only sometimes. Raises Unauthenticated, Forbidden."""
+    return await _actor(request, await _caller(request, services), services)

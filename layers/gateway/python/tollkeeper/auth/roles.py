@@ -140,6 +140,7 @@ ROUTES: Mapping[Route, frozenset[str]] = {
     ("POST", "/fallback"): _NOBODY,
     ("GET", "/fallback/{model}"): _WATCH,
     ("DELETE", "/fallback/{model}"): _NOBODY,
+    ("GET", "/metrics"): _WATCH,
     ("GET", "/spend/logs"): _SPENDERS,
     ("GET", "/spend/logs/v2"): _SPENDERS,
     ("GET", "/spend/logs/ui"): _SPENDERS,

@@ -120,6 +120,7 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
         allowed_fails max_fallbacks default_key_generate_params upperbound_key_generate_params default_internal_user_params
         default_team_params cost_discount_config cost_margin_config callbacks
         success_callback failure_callback s3_callback_params aws_sqs_callback_params firehose_callback_params generic_logger_headers
+        require_auth_for_metrics_endpoint
     """),
     "router_settings": _words("""
         num_retries timeout stream_timeout fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks model_group_alias

@@ -97,6 +97,10 @@ class Reader:
                 found.setdefault(_day_of(item, month.month), {})[item["value"]] = Tally().add(item)
         return found
 
+    async def month(self, kind: str, month: str) -> dict[str, Tally]:
+        """Of every key, team … with calls in a month (yyyy-mm), which may be this one."""
+        return {item["value"]: Tally().add(item) for item in await self._all(sum_pk(kind, month), "month#")}
+
     async def names(self, kind: str, month: str) -> list[str]:
         """Of every key, team … with calls in a month (yyyy-mm)."""
         return [item["value"] for item in await self._all(sum_pk(kind, month), "month#")]
