@@ -28,6 +28,8 @@ class Settings:
     """S3 bucket of files and batches. Empty with the embedded store: they are in its folder; empty with DynamoDB: there are none."""
     max_file_bytes: int = 200 * 2**20
     """Of one uploaded file where the platform takes it; on Lambda `max_request_bytes` is less, and larger files come by upload URL."""
+    batch_look_seconds: float = 20.0
+    """Between two looks at a batch that its provider runs."""
     aws_region: str = ""
     aws_endpoint: str = ""
     """Overrides the DynamoDB and Secrets Manager endpoints (emulators)."""

@@ -106,27 +106,31 @@ class Doorkeeper:
         ticket.headers.update(ticket.counted.headers)
         return ticket
 
-    async def admit_flat(self, payer: Payer, amount: NanoUSD | None, *, on: str) -> Ticket:
+    def is_capped(self, payer: Payer) -> bool:
+        """Whether a hard budget binds this payer."""
+        caps = scope_caps(money_owners(payer, self.policy), self._clock.now(), self._zone)
+        return any(cap.cap is not None and cap.enforcement == "hard" and cap.mode == "enforce" for cap in caps)
+
+    async def admit_flat(self, payer: Payer, amount: NanoUSD | None, *, on: str, counted: bool = True) -> Ticket:
         """For a call whose cost no answer tells: it costs `amount` (None: nobody knows, which a hard budget refuses).
 
-        `on` names the call. Raises what `admit` raises.
+        `on` names the call; without `counted` it is in no rate limit. Raises what `admit` raises.
         """
         caps = scope_caps(money_owners(payer, self.policy), self._clock.now(), self._zone)
-        hard = any(cap.cap is not None and cap.enforcement == "hard" and cap.mode == "enforce" for cap in caps)
-        if hard and amount is None:
+        if amount is None and self.is_capped(payer):
             self._on_refusal("budget_exceeded")
             raise BadRequest(
                 f"The cost of {on} cannot be known, and this key has a hard budget. Use an endpoint that is metered, or have an admin set "
                 "cost_per_request for it.",
                 code="cost_unknown",
             )
-        counted = await self._limits.admit(rate_limits(payer, self.policy), 0)
+        admission = await self._limits.admit(rate_limits(payer, self.policy) if counted else [], 0)
         try:
             hold = await self._budgets.reserve(caps, amount or ZERO) if caps else None
         except BaseException:
-            await self._limits.release(counted)
+            await self._limits.release(admission)
             raise
-        return Ticket({}, payer, hold, counted=counted, output=False, headers=dict(counted.headers))
+        return Ticket({}, payer, hold, counted=admission, output=False, headers=dict(admission.headers))
 
     async def enter(self, ticket: Ticket, raw: bytes, deployment: Deployment, lost: NanoUSD, *, beside: int = 0) -> Json:
         """Before each try: room beside what earlier tries may have cost, and `beside` others that are under way; and the budgets of the

@@ -22,7 +22,8 @@ from tollkeeper.errors import Conflict, NotFound
 from tollkeeper.store import items
 from tollkeeper.store.table import AtMost, Condition, ConditionFailed, Equals, Item, Table
 
-LEASE_SECONDS = 15
+LEASE_SECONDS = 10
+"""How long a batch stands still whose worker was killed."""
 
 
 class LeaseLost(Exception):

@@ -1,9 +1,11 @@
 """The worker's seam to the rest of the gateway: how a line becomes a call."""
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tollkeeper.batches.lines import Line, LineFault
+from tollkeeper.batches.native import Handed, NativeAnswer
 from tollkeeper.batches.owner import Owner
 
 
@@ -17,6 +19,25 @@ class LineAnswer:
     again: float | None = None
 
 
+class NativeRun(Protocol):
+    """A batch at a provider that runs batches itself (native.py). Raises UpstreamError, StoreUnavailable."""
+
+    deployment_id: str
+    by_number: bool
+    """Lines go by their number there, as custom_ids may not be any text."""
+
+    async def submit(self, lines: Sequence[Line], tag: str) -> str: ...
+    async def find(self, tag: str) -> str | None: ...
+    async def look(self, native_id: str) -> Handed: ...
+    async def cancel(self, native_id: str) -> None: ...
+    def rows(self, url: str) -> AsyncIterator[dict[str, Any]]: ...
+    def answer(self, row: dict[str, Any]) -> NativeAnswer: ...
+
+    async def book(self, answer: NativeAnswer, *, call_id: str, shown_id: str, at: float) -> None:
+        """Into the ledger and the counters, once."""
+        ...
+
+
 class LineRunner(Protocol):
     """Raises nothing for what is the line's or the provider's fault."""
 
@@ -26,6 +47,13 @@ class LineRunner(Protocol):
 
     async def run(self, owner: Owner, endpoint: str, line: Line, *, call_id: str, shown_id: str, deadline: float | None) -> LineAnswer:
         """`call_id` is the ledger's, `deadline` epoch seconds. When it returns, the call is in the books."""
+        ...
+
+    async def native(self, owner: Owner, endpoint: str, model: str, deployment_id: str | None = None) -> NativeRun | None:
+        """How a provider of this model would run the batch itself; None: it would not, or this caller's budget does not let it.
+
+        `deployment_id`: the one that has it already.
+        """
         ...
 
     async def lost(self, owner: Owner, endpoint: str, line: Line, *, call_id: str, at: float) -> str:

@@ -11,13 +11,16 @@ and a line that was sent and not answered is said to be unconfirmed. In memory i
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 import orjson
 
 from tollkeeper.batches.checking import check_file, lines_of
 from tollkeeper.batches.files import Files, part_key
+from tollkeeper.batches.handed import Fetched, HandedBatch, HandingFailed
 from tollkeeper.batches.journal import Answered, Journal, Mark
 from tollkeeper.batches.lines import Line, LineFault, RawLine, line_of
+from tollkeeper.batches.native import MAX_BYTES
 from tollkeeper.batches.records import (
     CANCELLED,
     CANCELLING,
@@ -31,7 +34,7 @@ from tollkeeper.batches.records import (
     Batch,
 )
 from tollkeeper.batches.register import LeaseLost, Register
-from tollkeeper.batches.runner import LineAnswer, LineRunner
+from tollkeeper.batches.runner import LineAnswer, LineRunner, NativeRun
 from tollkeeper.clock import Clock
 from tollkeeper.errors import NotFound, StoreUnavailable
 
@@ -58,11 +61,14 @@ class Slice:
         runner: LineRunner,
         clock: Clock,
         places: asyncio.Semaphore,
+        look_seconds: float,
     ) -> None:
-        """`until`: epoch seconds at which this process ends (None: nobody knows); `places`: how many lines may be under way."""
+        """`until`: epoch seconds at which this process ends (None: nobody knows); `places`: how many lines may be under way;
+        `look_seconds`: between two looks at a batch that its provider runs.
+        """
         self._batch, self._worker, self._until = batch, worker, until
         self._register, self._files, self._journal, self._runner = register, files, journal, runner
-        self._clock, self._places = clock, places
+        self._clock, self._places, self._look_seconds = clock, places, look_seconds
         self._stop = asyncio.Event()
         self._lost = False
         self._seen = batch.counts
@@ -72,12 +78,14 @@ class Slice:
         """Begins no further line; what is under way comes to its end."""
         self._stop.set()
 
-    async def run(self) -> None:
-        """Raises LeaseLost, StoreUnavailable; a later slice goes on."""
+    async def run(self) -> bool:
+        """Whether it got on. Raises LeaseLost, StoreUnavailable; a later slice goes on."""
         beat = asyncio.ensure_future(self._beat())
         try:
             if self._batch.status == VALIDATING:
                 await self._validate()
+            if self._batch.native is not None and self._batch.status in {IN_PROGRESS, CANCELLING}:
+                return await self._look_after(self._batch.native)
             while self._batch.status == IN_PROGRESS and self._may_begin():
                 if await self._segment():
                     await self._begin_finalizing(COMPLETED)
@@ -89,6 +97,7 @@ class Slice:
                 await self._finalize(CANCELLED)
             if self._batch.status == FINALIZING:
                 await self._finalize(self._batch.ending)
+            return True
         finally:
             beat.cancel()
             with suppress(asyncio.CancelledError):
@@ -107,8 +116,68 @@ class Slice:
         )
         if checked.faults:
             await self._write({"faults": [fault.shown() for fault in checked.faults]}, to=FAILED)
+            return
+        fields: dict[str, object] = {"total": checked.total}
+        if len(checked.models) == 1 and file.bytes <= MAX_BYTES:
+            (model,) = checked.models
+            if (run := await self._runner.native(batch.owner, batch.endpoint, model)) is not None:
+                fields["native"] = {"model": model, "deployment": run.deployment_id, "by_number": run.by_number}
+        await self._write(fields, to=IN_PROGRESS)
+
+    async def _look_after(self, native: dict[str, Any]) -> bool:
+        """A batch that its provider runs: one look, which may be its last."""
+        batch, cancelling = self._batch, self._batch.status == CANCELLING
+        if self._clock.now() < native.get("look_at", 0) and not (cancelling and not native.get("cancelled")):
+            return False
+        run = await self._runner.native(batch.owner, batch.endpoint, native["model"], native["deployment"])
+        if run is None:
+            gone = LineFault("deployment_gone", f"The deployment {native['deployment']} that runs this batch is no longer configured.")
+            await self._write({"faults": [gone.shown()]}, to=CANCELLED if cancelling else FAILED)
+            return True
+        handed = HandedBatch(batch, run, self._journal, self._clock, self._all_lines)
+        try:
+            if "id" not in native:
+                if cancelling and await self._journal.mark(batch.id, 0) is None:
+                    await self._finalize(CANCELLED)
+                    return True
+                native = await self._note_native(native, id=await handed.hand_over())
+            if cancelling and not native.get("cancelled"):
+                await run.cancel(native["id"])
+                native = await self._note_native(native, cancelled=True)
+            await self._follow(run, handed, native, cancelling=cancelling)
+        except HandingFailed as failed:
+            await self._write({"faults": [failed.fault.shown()]}, to=CANCELLED if cancelling else FAILED)
+        return True
+
+    async def _follow(self, run: NativeRun, handed: HandedBatch, native: dict[str, Any], *, cancelling: bool) -> None:
+        state = await run.look(native["id"])
+        self._seen = state.completed, state.failed
+        if not state.ended:
+            await self._register.progress(self._batch, self._worker, *self._seen)
+            await self._note_native(native, look_at=int(self._clock.now() + self._look_seconds))
+            return
+        if state.failure is not None:
+            raise HandingFailed(LineFault("provider_failed", f"The provider says that the batch failed: {state.failure}"))
+
+        async def note(fetched: Fetched) -> None:
+            await self._note_answers(fetched.answers, {"native": {**native, "file": fetched.file, "row": fetched.row}})
+
+        await handed.fetch(state.results, note)
+        if cancelling:
+            await self._finalize(CANCELLED)
         else:
-            await self._write({"total": checked.total}, to=IN_PROGRESS)
+            await self._begin_finalizing(COMPLETED if sum(self._batch.counts) >= self._batch.total else EXPIRED)
+            await self._finalize(self._batch.ending)
+
+    async def _note_native(self, native: dict[str, Any], **fields: object) -> dict[str, Any]:
+        changed = {**native, **fields}
+        await self._write({"native": changed})
+        return changed
+
+    async def _all_lines(self) -> list[Line]:
+        file = await self._files.get(self._batch.input_file_id, self._batch.owner)
+        found = [line_of(raw, self._batch.endpoint) async for raw in lines_of(self._files.content(file))]
+        return [line for line in found if isinstance(line, Line)]
 
     async def _segment(self) -> bool:
         """Whether the file has come to its end. Raises LeaseLost."""
@@ -157,6 +226,10 @@ class Slice:
         return first == len(answers)
 
     async def _note(self, raws: Sequence[RawLine], answers: Sequence[Answered]) -> None:
+        await self._note_answers(answers, {"line": raws[-1].number, "offset": raws[-1].end})
+        await asyncio.gather(*(self._journal.forget(self._batch.id, raw.number) for raw in raws))
+
+    async def _note_answers(self, answers: Sequence[Answered], fields: dict[str, object]) -> None:
         good, bad = [answer.data for answer in answers if answer.good], [answer.data for answer in answers if not answer.good]
         completed, failed = self._batch.counts
         await self._write(
@@ -165,11 +238,9 @@ class Slice:
                 "err": await self._put("err", self._batch.err, bad),
                 "completed": completed + len(good),
                 "failed": failed + len(bad),
-                "line": raws[-1].number,
-                "offset": raws[-1].end,
+                **fields,
             }
         )
-        await asyncio.gather(*(self._journal.forget(self._batch.id, raw.number) for raw in raws))
 
     async def _put(self, name: str, parts: tuple[tuple[str, int], ...], rows: Sequence[bytes]) -> list[list[object]]:
         """A segment's answers as one more part. Its key says where it stands, so that a repetition replaces it."""

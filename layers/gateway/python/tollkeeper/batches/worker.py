@@ -25,10 +25,19 @@ class Worker:
     """One per process. Any number of processes may work at once: each batch is with one of them."""
 
     def __init__(
-        self, register: Register, files: Files, journal: Journal, runner: LineRunner, clock: Clock, *, lines_at_once: int = LINES_AT_ONCE
+        self,
+        register: Register,
+        files: Files,
+        journal: Journal,
+        runner: LineRunner,
+        clock: Clock,
+        *,
+        lines_at_once: int = LINES_AT_ONCE,
+        look_seconds: float = 20.0,
     ) -> None:
+        """`look_seconds`: between two looks at a batch that its provider runs."""
         self._register, self._files, self._journal, self._runner, self._clock = register, files, journal, runner, clock
-        self._id = clock.new_id()
+        self._id, self._look_seconds = clock.new_id(), look_seconds
         self._lines = asyncio.Semaphore(lines_at_once)
         self._batches = asyncio.Semaphore(BATCHES_AT_ONCE)
         self._slices: set[Slice] = set()
@@ -102,10 +111,11 @@ class Worker:
                 runner=self._runner,
                 clock=self._clock,
                 places=self._lines,
+                look_seconds=self._look_seconds,
             )
             self._slices.add(mine)
             try:
-                await mine.run()
+                return await mine.run()
             except LeaseLost:
                 log.info("batch_left %s", batch_id)  # cancelled by its caller, or another worker's now
             except TollkeeperError as error:

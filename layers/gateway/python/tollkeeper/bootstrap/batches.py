@@ -24,6 +24,7 @@ def batch_parts(running: "Running") -> BatchParts | None:
     from tollkeeper.batches.register import Register
     from tollkeeper.batches.worker import Worker
     from tollkeeper.edge.batch_lines import GatewayLines
+    from tollkeeper.edge.batch_native import Books
     from tollkeeper.edge.batches import BatchesEdge
     from tollkeeper.edge.files import FilesEdge
 
@@ -33,9 +34,10 @@ def batch_parts(running: "Running") -> BatchParts | None:
         return None
     files, register = Files(table, objects, clock), Register(table, clock)
     door = door_of(running)
-    lines = GatewayLines(running.gateway, running.authenticator, running.ledger)
+    books = Books(running.gateway, running.doorkeeper, running.authenticator, running.ledger, clock=clock, client=running.client)
+    lines = GatewayLines(running.gateway, running.authenticator, running.ledger, books)
     most = installation.settings.max_file_bytes if installation.embedded else min(door.max_bytes, installation.settings.max_file_bytes)
-    worker = Worker(register, files, Journal(table, objects, clock), lines, clock)
+    worker = Worker(register, files, Journal(table, objects, clock), lines, clock, look_seconds=installation.settings.batch_look_seconds)
     return BatchParts(
         worker,
         [

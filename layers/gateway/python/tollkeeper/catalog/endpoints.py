@@ -57,7 +57,9 @@ _MODES = (
 
 
 def mode_of(deployment: Deployment) -> str:
-    return deployment.mode if deployment.info.get("mode") else _mode_by_name(f"{deployment.provider}/{deployment.model}")
+    """`batch`, which says that the provider takes batches, says nothing of the kind of model."""
+    stated = deployment.info.get("mode")
+    return deployment.mode if stated and stated != "batch" else _mode_by_name(f"{deployment.provider}/{deployment.model}")
 
 
 @lru_cache(maxsize=1024)

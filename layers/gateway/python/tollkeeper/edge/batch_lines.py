@@ -6,8 +6,10 @@ from tollkeeper.admission.visit import Call
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal
 from tollkeeper.batches.lines import Line, LineFault
+from tollkeeper.batches.native import runs_natively
 from tollkeeper.batches.owner import Owner
-from tollkeeper.batches.runner import LineAnswer
+from tollkeeper.batches.runner import LineAnswer, NativeRun
+from tollkeeper.edge.batch_native import Books, GatewayNative
 from tollkeeper.edge.completions import COMPLETIONS_API
 from tollkeeper.edge.openai import CHAT_API
 from tollkeeper.edge.plain import EMBEDDINGS_API
@@ -23,13 +25,15 @@ APIS = {api.endpoint.route: api for api in (CHAT_API, EMBEDDINGS_API, COMPLETION
 _PATIENT = (RateLimited, UpstreamRateLimited, NoDeployment, StoreUnavailable)
 """Failures that pass, and that nobody bills."""
 _PAUSE_SECONDS = 10.0
+_SAMPLE = {"messages": [{"role": "user", "content": "x"}], "input": "x", "prompt": "x"}
+"""A body that every endpoint takes: which deployments serve a model does not depend on it."""
 
 
 class GatewayLines:
     """Implements batches.runner.LineRunner."""
 
-    def __init__(self, gateway: Gateway, authenticator: Authenticator, ledger: Ledger) -> None:
-        self._gateway, self._authenticator, self._ledger = gateway, authenticator, ledger
+    def __init__(self, gateway: Gateway, authenticator: Authenticator, ledger: Ledger, books: Books) -> None:
+        self._gateway, self._authenticator, self._ledger, self._books = gateway, authenticator, ledger, books
 
     async def fault(self, owner: Owner, endpoint: str, line: Line) -> LineFault | None:
         try:
@@ -51,6 +55,18 @@ class GatewayLines:
         except Exception as error:  # noqa: BLE001 - as at every edge: a failure is an answer
             status, _, body = api.error(error, call_id)
             return LineAnswer(status, body, call_id, again=_again(error))
+
+    async def native(self, owner: Owner, endpoint: str, model: str, deployment_id: str | None = None) -> NativeRun | None:
+        principal = await self._principal(owner)
+        call = _call(APIS[endpoint], Line(0, "", {**_SAMPLE, "model": model}, 0), principal)
+        rows = (await self._gateway.group(call)).deployments
+        if deployment_id is not None:
+            found = next((row for row in rows if row.id == deployment_id), None)
+        elif await self._books.has_hard_budget(principal, model):
+            found = None
+        else:
+            found = next((row for row in rows if runs_natively(row, endpoint)), None)
+        return GatewayNative(self._books, found, principal, model, endpoint=endpoint) if found is not None else None
 
     async def lost(self, owner: Owner, endpoint: str, line: Line, *, call_id: str, at: float) -> str:
         if (cost := await self._ledger.cost_of(call_id, at)) is not None:

@@ -1,0 +1,96 @@
+"""A batch at its provider, for one caller: the deployment, the caller's name for the model, and the books."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+from tollkeeper.admission.doorkeeper import Doorkeeper
+from tollkeeper.admission.payer import payer_of
+from tollkeeper.auth.authenticate import Authenticator
+from tollkeeper.auth.principal import Principal
+from tollkeeper.batches.lines import Line
+from tollkeeper.batches.native import Calls, Handed, NativeAnswer, native_provider
+from tollkeeper.clock import Clock
+from tollkeeper.config.snapshot import Deployment
+from tollkeeper.dialects.base import Json
+from tollkeeper.dialects.usage import usage_from_hub
+from tollkeeper.edge.toll import entry_for
+from tollkeeper.ledger.account import Account
+from tollkeeper.ledger.book import Ledger
+from tollkeeper.ledger.cost import cost_of
+from tollkeeper.ledger.entry import STATUS_SUCCESS
+from tollkeeper.money import ZERO
+from tollkeeper.pipeline import Gateway
+from tollkeeper.providers.client import ProviderClient
+
+CALL_TYPE = "aretrieve_batch"
+"""LiteLLM books a provider's batch under this name."""
+_TIER = "batch"
+
+
+class Books:
+    """What every native run of a process shares."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        doorkeeper: Doorkeeper,
+        authenticator: Authenticator,
+        ledger: Ledger,
+        *,
+        clock: Clock,
+        client: ProviderClient,
+    ) -> None:
+        self.gateway, self.doorkeeper, self.authenticator, self.ledger = gateway, doorkeeper, authenticator, ledger
+        self.clock, self.client = clock, client
+
+    async def has_hard_budget(self, principal: Principal, model: str) -> bool:
+        """Then the gateway runs the batch itself: nobody can hold money for a day."""
+        policy = self.doorkeeper.policy
+        payer = await payer_of(principal, {"model": model}, {}, authenticator=self.authenticator, policy=policy)
+        return self.doorkeeper.is_capped(payer)
+
+
+class GatewayNative:
+    """Implements batches.runner.NativeRun."""
+
+    def __init__(self, books: Books, deployment: Deployment, principal: Principal, alias: str, *, endpoint: str) -> None:
+        self._books, self._deployment, self._principal, self._alias, self._endpoint = books, deployment, principal, alias, endpoint
+        self._provider, self._calls = native_provider(deployment, books.client), Calls(books.client)
+        self.deployment_id = deployment.id
+        self.by_number = deployment.dialect == "anthropic_messages"
+
+    async def submit(self, lines: Sequence[Line], tag: str) -> str:
+        return await self._provider.submit(self._deployment, self._endpoint, lines, tag)
+
+    async def find(self, tag: str) -> str | None:
+        return await self._provider.find(self._deployment, tag)
+
+    async def look(self, native_id: str) -> Handed:
+        return await self._provider.look(self._deployment, native_id)
+
+    async def cancel(self, native_id: str) -> None:
+        await self._provider.cancel(self._deployment, native_id)
+
+    def rows(self, url: str) -> AsyncIterator[Json]:
+        return self._calls.rows(self._deployment, url)
+
+    def answer(self, row: Json) -> NativeAnswer:
+        return self._provider.answer(self._deployment, self._alias, self._endpoint, row)
+
+    async def book(self, answer: NativeAnswer, *, call_id: str, shown_id: str, at: float) -> None:
+        """At the provider's batch prices."""
+        books, deployment = self._books, self._deployment
+        if await books.ledger.cost_of(call_id, at) is not None:
+            return
+        usage = replace(usage_from_hub(answer.usage or {}), service_tier=_TIER)
+        cost = cost_of(usage, deployment.prices).total if deployment.prices else ZERO
+        policy = books.doorkeeper.policy
+        payer = await payer_of(self._principal, {"model": self._alias}, {}, authenticator=books.authenticator, policy=policy)
+        ticket = await books.doorkeeper.admit_flat(payer, cost, on="a batch", counted=False)
+        entry = entry_for(self._principal, {"x-litellm-call-id": shown_id}, call_id, call_type=CALL_TYPE, model=self._alias, now=at)
+        entry.customer_id, entry.tags = payer.customer_id, payer.tags
+        account = Account(entry, books.clock)
+        account.attempted(deployment, fallback=False)
+        account.stated({**(answer.usage or {}), "service_tier": _TIER})
+        closed = account.close(STATUS_SUCCESS)
+        await books.gateway.close_books(closed, ticket, cost)
