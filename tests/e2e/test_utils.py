@@ -50,6 +50,22 @@ def test_parameters_are_those_the_models_dialect_takes(gateway: GatewayProcess) 
     assert {"seed", "n", "logit_bias"}.isdisjoint(supported("claude"))
 
 
+def test_a_request_is_shown_in_the_providers_words(gateway: GatewayProcess) -> None:
+    request = {
+        "model": "claude",
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}],
+        "max_tokens": 9,
+    }
+    shown = asked(gateway, "POST", "/utils/transform_request", {"call_type": "completion", "request_body": request}).json()
+    assert shown["raw_request_api_base"] == f"{NOWHERE}/messages"
+    assert shown["raw_request_body"]["system"] == "Be brief."
+    assert shown["raw_request_headers"]["x-api-key"] == "****"
+    key = gateway.new_key(models=["fast"])
+    assert asked(gateway, "POST", "/utils/transform_request", {"request_body": request}, key).status_code in {401, 403}
+    bad = asked(gateway, "POST", "/utils/transform_request", {"request_body": {**request, "n": 2}})
+    assert (bad.status_code, bad.json()["error"]["param"]) == (400, "n")
+
+
 def test_a_cost_is_estimated(gateway: GatewayProcess) -> None:
     body = {"model": "fast", "input_tokens": 1000, "output_tokens": 100, "cache_read_input_tokens": 500, "num_requests_per_day": 10}
     answer = asked(gateway, "POST", "/cost/estimate", body).json()

@@ -109,6 +109,28 @@ CLOUDS = (
         for name, dialect in (("sagemaker_chat", "sagemaker_chat"), ("sagemaker_nova", "sagemaker_chat"), ("sagemaker", "sagemaker_tgi"))
     ),
     Provider(
+        "deepgram",
+        "https://api.deepgram.com/v1",
+        "deepgram",
+        auth="header",
+        key_header=("authorization", "Token "),
+        key_env=("DEEPGRAM_API_KEY",),
+        base_env=("DEEPGRAM_API_BASE",),
+        api_root="/v1",
+        link="https://developers.deepgram.com/reference/deepgram-api-overview",
+    ),
+    Provider(
+        "elevenlabs",
+        "https://api.elevenlabs.io/v1",
+        "elevenlabs",
+        auth="header",
+        key_header=("xi-api-key", ""),
+        key_env=("ELEVENLABS_API_KEY",),
+        base_env=("ELEVENLABS_API_BASE",),
+        api_root="/v1",
+        link="https://elevenlabs.io/docs/api-reference/introduction",
+    ),
+    Provider(
         "replicate",
         "https://api.replicate.com/v1",
         "replicate",

@@ -49,8 +49,8 @@ _MODES = (
     ("rerank", r"rerank"),
     ("embedding", r"embed|(?:^|/)(?:bge|e5|gte|voyage|all-minilm|jina-clip)-|^voyage/"),
     ("completion", r"^(?:text-completion-|azure_text/)|gpt-3\.5-turbo-instruct|(?:^|/)(?:davinci|babbage)-002"),
-    ("audio_transcription", r"whisper|-transcribe"),
-    ("audio_speech", r"(?:^|[/-])tts(?:-|$)"),
+    ("audio_speech", r"(?:^|[/-])tts(?:-|$)|^deepgram/aura|^elevenlabs/eleven"),
+    ("audio_transcription", r"whisper|-transcribe|^deepgram/|^elevenlabs/"),
     ("image_generation", r"dall-e|gpt-image|(?:^|/)imagen|stable-diffusion|(?:^|/)flux"),
 )
 """What `provider/model` says of a model whose `model_info.mode` nobody wrote; any other is a chat model."""

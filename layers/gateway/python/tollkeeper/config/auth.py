@@ -30,7 +30,7 @@ class AuthReader:
         if self._params.api_key:
             return self._references.secret(self._params.api_key, here)
         provider = self._provider
-        if self._given or provider.auth in {"google", "none"} or provider.dialect == "sagemaker_chat":
+        if self._given or provider.auth in {"google", "none"} or provider.service == "sagemaker":
             return None
         found = [name for name in provider.key_env if self._references.value_of(name) is not None]
         if not found and not (provider.key_required and provider.key_env):

@@ -226,7 +226,7 @@ def _from_tree(tree: Any) -> ErrorBody:
     nested = tree.get("error")
     node = nested if isinstance(nested, dict) else tree
     message = _words(node.get("message")) or _words(nested if isinstance(nested, str | list) else None)
-    message = message or _words(node.get("detail") or node.get("details") or node.get("errors"))
+    message = message or _words(node.get("detail") or node.get("details") or node.get("errors") or node.get("err_msg"))
     return ErrorBody(
         message=_with_cause(message, node),
         type=_name(node.get("type")) or _name(node.get("error_type")),

@@ -33,6 +33,7 @@ _MEDIA = "tollkeeper.dialects.native_media"
 _GEMINI = "tollkeeper.dialects.native_gemini"
 _CLOUD = "tollkeeper.dialects.native_cloud_embeddings"
 _RERANK = "tollkeeper.dialects.native_rerank"
+_SPEECH = "tollkeeper.dialects.native_speech"
 _OPENAI_LIKE = ("openai_chat", "openai_responses")
 _MEDIA_ENDPOINTS = {
     "images": "Images",
@@ -57,6 +58,10 @@ _NATIVE: Mapping[tuple[str, str], tuple[str, str]] = {
     **{("moderations", name): (_PLAIN, "Moderations") for name in _OPENAI_LIKE},
     **{("rerank", name): (_RERANK, "Rerank") for name in _OPENAI_LIKE},
     **{(endpoint, name): (_MEDIA, found) for endpoint, found in _MEDIA_ENDPOINTS.items() for name in _OPENAI_LIKE},
+    ("transcriptions", "deepgram"): (_SPEECH, "DeepgramTranscriptions"),
+    ("speech", "deepgram"): (_SPEECH, "DeepgramSpeech"),
+    ("transcriptions", "elevenlabs"): (_SPEECH, "ElevenLabsTranscriptions"),
+    ("speech", "elevenlabs"): (_SPEECH, "ElevenLabsSpeech"),
     ("rerank", "cohere_v2"): (_RERANK, "CohereRerank"),
     ("rerank", "bedrock_converse"): (_RERANK, "BedrockRerank"),
     ("embeddings", "cohere_v2"): (_EMBED, "CohereEmbeddings"),

@@ -88,14 +88,14 @@ class Moderations(Plain):
         return super().usage(answer) or {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 
 
-def parsed(body: bytes, target: Target, needed: str) -> Json:
-    """The answer as an object that has the field `needed`."""
+def parsed(body: bytes, target: Target, needed: str, kinds: tuple[type, ...] = (list, dict)) -> Json:
+    """The answer as an object that has the field `needed`, which is of one of `kinds`."""
     try:
         tree = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise not_json(body, target) from None
     if isinstance(tree, dict) and tree.get("error"):
         raise error_from_tree(tree, target)
-    if not isinstance(tree, dict) or not isinstance(tree.get(needed), list | dict):
+    if not isinstance(tree, dict) or not isinstance(tree.get(needed), kinds):
         raise UpstreamProtocolError(f"{target.provider or 'The provider'} answered without `{needed}`.", upstream_status=200)
     return tree

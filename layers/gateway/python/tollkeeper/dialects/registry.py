@@ -14,6 +14,8 @@ _DIALECTS = {
     "openai_chat": ("tollkeeper.dialects.openai_chat", "OpenAIChat"),
     "openai_responses": ("tollkeeper.dialects.responses_api", "OpenAIResponses"),
     "anthropic_messages": ("tollkeeper.dialects.anthropic_messages", "AnthropicMessages"),
+    "deepgram": ("tollkeeper.dialects.no_chat", "Deepgram"),
+    "elevenlabs": ("tollkeeper.dialects.no_chat", "ElevenLabs"),
     "gemini_generate": ("tollkeeper.dialects.gemini_generate", "GeminiGenerate"),
     "bedrock_converse": ("tollkeeper.dialects.bedrock_converse", "BedrockConverse"),
     "bedrock_invoke": ("tollkeeper.dialects.bedrock_invoke", "BedrockInvoke"),

@@ -12,6 +12,7 @@ from tollkeeper.dialects.base import Json
 from tollkeeper.dialects.multipart import FORM, File
 from tollkeeper.dialects.native import CONTENT_TYPE, RAW
 from tollkeeper.dialects.native_media import PLAIN_FORMATS, heard
+from tollkeeper.dialects.native_speech import subtitles
 from tollkeeper.edge.serving import Api, model_named
 from tollkeeper.edge.sse import EVENTS, Media
 from tollkeeper.errors import BadRequest
@@ -124,6 +125,9 @@ def spoken(body: Json) -> Measured:
 def transcript(answer: Json, request: Json) -> Json:
     """As text where text was asked for, from an answer that says more."""
     content_type = PLAIN_FORMATS.get(str(request.get("response_format")))
+    form = str(request.get("response_format"))
+    if form in {"srt", "vtt"} and isinstance(answer.get("segments"), list):
+        return {RAW: subtitles(answer["segments"], form), CONTENT_TYPE: content_type or ""}
     if RAW in answer:
         return {RAW: answer[RAW], CONTENT_TYPE: content_type or "text/plain; charset=utf-8"}
     return {RAW: f"{answer['text']}\n".encode(), CONTENT_TYPE: content_type} if content_type else answer

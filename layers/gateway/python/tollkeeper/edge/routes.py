@@ -13,6 +13,7 @@ from tollkeeper.edge.plain import EMBEDDINGS_API, MODERATIONS_API, RERANK_API
 from tollkeeper.edge.responses import COMPACT_API
 from tollkeeper.edge.responses_api import CountInput, CreateResponse, KeptResponses
 from tollkeeper.edge.serving import Desk
+from tollkeeper.edge.transform import Transform
 from tollkeeper.edge.utils import Utils
 from tollkeeper.store.archive import Archive
 
@@ -48,6 +49,7 @@ def llm_routes(desk: Desk, archive: Archive | None = None) -> list[Row]:
         ("POST", "/v1/messages/count_tokens", CountTokens(desk)),
         ("POST", "/utils/token_counter", utils.token_counter),
         ("GET", "/utils/supported_openai_params", utils.supported_params),
+        ("POST", "/utils/transform_request", Transform(desk)),
         ("POST", "/cost/estimate", utils.cost_estimate),
         ("POST", "/routing/explain", Explain(desk)),
         ("GET", "/health", utils.health),

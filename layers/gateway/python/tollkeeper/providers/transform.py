@@ -10,6 +10,7 @@ from tollkeeper.catalog.providers import scheme_of
 from tollkeeper.config.litellm_keys import CREDENTIAL_HEADER
 from tollkeeper.config.snapshot import Deployment, Secret
 from tollkeeper.dialects import registry
+from tollkeeper.dialects.base import ChatDialect
 from tollkeeper.providers.target import target_for
 from tollkeeper.settings import secret_env
 
@@ -17,20 +18,32 @@ MASK = "****"
 _SECRET_IN_URL = re.compile(r"([?&][^=&]*(?:key|token|sig|secret|password)[^=&]*=)[^&]+", re.IGNORECASE)
 
 
-def describe(deployment: Deployment, request: dict[str, Any], alias: str | None = None) -> dict[str, Any]:
-    """`{"method", "url", "headers", "body"}` for a hub request; secrets are `****`, header names lower case, the body JSON.
+def describe(
+    deployment: Deployment, request: dict[str, Any], alias: str | None = None, dialect: ChatDialect | None = None
+) -> dict[str, Any]:
+    """`{"method", "url", "headers", "body"}` for a hub request, or one in `dialect`'s own words; secrets are `****`, header names lower
+    case, the body JSON.
 
     Raises BadRequest or UnsupportedParams where the request cannot be put into the provider's words.
     """
-    wire = registry.get(deployment.dialect).encode(request, target_for(deployment, alias or deployment.group, 0))
+    spoken = dialect or registry.get(deployment.dialect)
+    wire = spoken.encode(request, target_for(deployment, alias or deployment.group, 0))
     shown = {name: MASK if CREDENTIAL_HEADER.search(name) else value for name, value in deployment.headers.items()}
     headers = {"content-type": "application/json", **wire.headers, **_credential(deployment), **shown}
     return {
         "method": wire.method,
         "url": _SECRET_IN_URL.sub(rf"\1{MASK}", wire.url),
         "headers": headers,
-        "body": orjson.loads(wire.body) if wire.body else None,
+        "body": _shown_body(wire.body),
     }
+
+
+def _shown_body(body: bytes) -> Any:
+    """Sound and forms are told by their size."""
+    try:
+        return orjson.loads(body) if body else None
+    except orjson.JSONDecodeError:
+        return f"<{len(body)} bytes>"
 
 
 def _credential(deployment: Deployment) -> dict[str, str]:
