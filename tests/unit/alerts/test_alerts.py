@@ -32,10 +32,13 @@ class Gateway:
         self.status = 200
         self.wired: Wired
 
-    async def start(self, *, alerting: Sequence[str] = ("webhook",), alerts: Any = None, **general: Any) -> "Gateway":
+    async def start(
+        self, *, alerting: Sequence[str] = ("webhook",), alerts: Any = None, others: Sequence[Any] = (), **general: Any
+    ) -> "Gateway":
         self.wired = await wire(
             self._answer,
             model("fast", "openai/gpt-5-mini", "http://x.test/v1", model_info=PRICES),
+            *others,
             env=HOOKS,
             general_settings={"alerting": list(alerting), **general},
             tollkeeper={"alerts": alerts} if alerts else {},
@@ -180,3 +183,16 @@ async def test_a_channel_without_what_it_needs_is_one_clear_line() -> None:
 def test_an_unknown_channel_is_listed() -> None:
     snapshot = compile_config("model_list: []\ngeneral_settings: {alerting: [slack, pagerduty]}\n", env={}.get)
     assert "general_settings.alerting[1]" in snapshot.unsupported
+
+
+async def test_a_provider_that_fails_is_told_once_an_hour() -> None:
+    gateway = await Gateway().start(others=[model("fast", "openai/gpt-5-mini", "http://broken.test/v1", model_info=PRICES)])
+    gateway.wired.transport.answer = lambda request: Said(status=500, body={}) if "broken" in request.url else gateway._answer(request)
+    for _ in range(30):
+        gateway.wired.clock.advance(2)
+        assert (await gateway.wired.chat()).status_code == 200
+    await gateway.wired.running.drain()
+    await gateway.deliver()
+    [event] = gateway.events()
+    assert event["event"] == "provider_outage"
+    assert "openai/gpt-5-mini fails" in event["event_message"]

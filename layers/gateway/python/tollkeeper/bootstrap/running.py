@@ -16,6 +16,7 @@ from tollkeeper.admission.payer import Policy
 from tollkeeper.admission.probing import Prober, Schedule
 from tollkeeper.admission.spending import Spending
 from tollkeeper.alerts.budgets import alert_of
+from tollkeeper.alerts.outages import outage_of
 from tollkeeper.bootstrap.alerts import alerting_of, thresholds_of
 from tollkeeper.bootstrap.batches import BatchParts, batch_parts
 from tollkeeper.bootstrap.identity import Newcomers, authenticator_of
@@ -27,7 +28,7 @@ from tollkeeper.budgets.hold import BudgetEvent, Options
 from tollkeeper.budgets.janitor import Janitor
 from tollkeeper.budgets.reserve import Budgets
 from tollkeeper.budgets.windows import zone_named
-from tollkeeper.config.snapshot import Snapshot
+from tollkeeper.config.snapshot import Deployment, Snapshot
 from tollkeeper.edge.app import EdgeParts, create_app, not_found
 from tollkeeper.edge.health_checks import HealthChecks
 from tollkeeper.errors import StoreUnavailable
@@ -37,6 +38,7 @@ from tollkeeper.ledger.stream import Pump, nobody
 from tollkeeper.limits.rate import Limits
 from tollkeeper.pipeline import Gateway
 from tollkeeper.providers.client import ProviderClient
+from tollkeeper.routing.breaker import Cell
 from tollkeeper.routing.checks import HealthLog
 from tollkeeper.routing.fleet import Fleet
 from tollkeeper.routing.live import LiveGroups
@@ -78,7 +80,7 @@ class Running:
             machine=lambda: installation.aws_credentials,
             region=settings.aws_region,
         )
-        self.fleet = Fleet(store.counters, clock, SystemRandom())
+        self.fleet = Fleet(store.counters, clock, SystemRandom(), self._benched)
         self.gateway = Gateway(
             groups=self.live.groups,
             authenticator=self.authenticator,
@@ -207,6 +209,12 @@ class Running:
         self.metrics.event(event)
         if self.alerting is not None and (alert := alert_of(event)) is not None:
             self.alerting.board.tell(alert)
+
+    def _benched(self, deployment: Deployment, cell: Cell) -> None:
+        if self.alerting is not None:
+            self.alerting.board.tell(
+                outage_of(deployment.id, deployment.provider, deployment.model, cell.reason, self.installation.clock.now())
+            )
 
     async def stop(self) -> None:
         """Every finished call is in the books before anything is let go."""

@@ -7,7 +7,7 @@ of its own, since the answer is ready; `close` waits for it.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -44,8 +44,12 @@ class _Successes:
 
 
 class Fleet:
-    def __init__(self, counters: Table, clock: Clock, random: Random) -> None:
+    def __init__(
+        self, counters: Table, clock: Clock, random: Random, benched: Callable[[Deployment, Cell], None] = lambda _, __: None
+    ) -> None:
+        """`benched` hears of a deployment that this process has taken out of use; it must not block."""
         self._cells = Cells(counters, clock)
+        self._benched = benched
         self._clock = clock
         self._random = random
         self._turns: dict[str, int] = {}
@@ -223,7 +227,9 @@ class Fleet:
         assert rules is not None
         mine = self._successes.pop(passage.deployment.id, _Successes())
         oks = mine.count if now - mine.since < rules.window * 1000 else 0
-        await self._change(passage, lambda cell: breaker.failed(cell, fault, now, rules, oks=oks, ok_at=mine.last))
+        cell = await self._change(passage, lambda cell: breaker.failed(cell, fault, now, rules, oks=oks, ok_at=mine.last))
+        if cell.open(now):
+            self._benched(passage.deployment, cell)
         if fault.kind == "Authentication" and fault.fault_class == "hard":
             # The credential was refused: whatever else in the group has the same is benched unasked.
             others = (
