@@ -46,7 +46,7 @@ def idle(env: Environment) -> dict[str, float]:
     rows = {
         "Secrets": (len(env.provider_secrets) + 2) * prices.SECRET.dollars,
         "Alarms": alarm_metrics(env) * prices.ALARM.dollars,
-        "Janitor": _janitor(env),
+        "Schedules": _schedules(env),
         "Functions, API, tables": 0.0,
     }
     if env.own_key:
@@ -69,9 +69,14 @@ def alarm_metrics(env: Environment) -> int:
     return each + fixed + any(row.reads_ledger_stream for row in rows) + (len(env.on_prem.pools) if env.on_prem else 0)
 
 
-def _janitor(env: Environment) -> float:
-    runs = prices.HOURS_A_MONTH * 60 / env.janitor_minutes
-    gigabytes = functions.size_of(functions.JANITOR, env).memory / 1024
+def _schedules(env: Environment) -> float:
+    return sum(_runs(env, row) for row in functions.deployed() if row.every)
+
+
+def _runs(env: Environment, row: functions.Function) -> float:
+    minutes: int = getattr(env, row.every)
+    runs = prices.HOURS_A_MONTH * 60 / minutes
+    gigabytes = functions.size_of(row, env).memory / 1024
     each = prices.LAMBDA_REQUEST.dollars + prices.SCHEDULE.dollars + gigabytes * _SCHEDULED_MS / 1000 * prices.LAMBDA_GB_SECOND.dollars
     return runs * (each + 4 * prices.READ_UNIT.dollars)
 

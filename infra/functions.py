@@ -13,11 +13,14 @@ from infra.settings import LONGEST_STREAM_SECONDS, Environment, FunctionSize
 READ = ("dynamodb:GetItem", "dynamodb:Query")
 WRITE = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
 SECRET = ("secretsmanager:GetSecretValue",)
+OBJECTS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")
+# Without it a missing object answers 403, as if it were not ours to see.
+LIST = ("s3:ListBucket",)
 
 
 @dataclass(frozen=True)
 class Grant:
-    """`resource` is a table, `<table>/indexes`, `secret:<name>`, `bucket:exports` or `topic:alerts`."""
+    """`resource` is a table, `<table>/indexes`, `secret:<name>`, `bucket:<name>`, `objects:<bucket>` or `topic:alerts`."""
 
     resource: str
     actions: tuple[str, ...]
@@ -38,7 +41,8 @@ class Function:
     calls_models: bool = False
     """Has the providers' secrets, and may call what gateway.yaml has on AWS (infra/models.py) and the on-prem pools."""
     paths: tuple[str, ...] = ()
-    scheduled: bool = False
+    every: str = ""
+    """The field of Environment that says how many minutes; "": no schedule."""
     reads_ledger_stream: bool = False
     size: FunctionSize = field(default_factory=FunctionSize)
 
@@ -58,6 +62,8 @@ PROXY = Function(
         Grant("counters", (*READ, *WRITE)),
         # Query: what a call whose hold is overdue was booked at (ledger/book.py).
         Grant("ledger", ("dynamodb:PutItem", "dynamodb:Query")),
+        Grant("objects:files", OBJECTS),
+        Grant("bucket:files", LIST),
         Grant("secret:providers", SECRET),
         Grant("secret:master-key", SECRET),
         Grant("secret:pepper", SECRET),
@@ -95,7 +101,7 @@ REPORTS = Function(
         Grant("counters", READ),
         Grant("ledger", READ),
         Grant("ledger/indexes", ("dynamodb:Query",)),
-        Grant("bucket:exports", ("s3:GetObject", "s3:PutObject")),
+        Grant("objects:exports", ("s3:GetObject", "s3:PutObject")),
         Grant("secret:master-key", SECRET),
         Grant("secret:pepper", SECRET),
     ),
@@ -105,13 +111,8 @@ REPORTS = Function(
 ROLLUP = Function(
     "rollup",
     "Ledger stream to spend rollups and alerts",
-    (
-        Grant("directory", READ),
-        Grant("counters", (*READ, *WRITE)),
-        Grant("ledger", (*READ, *WRITE)),
-        Grant("secret:pepper", SECRET),
-        Grant("topic:alerts", ("sns:Publish",)),
-    ),
+    (Grant("ledger", (*READ, *WRITE)),),
+    lock="proxy",
     reads_ledger_stream=True,
     size=FunctionSize(memory=512, timeout=120),
 )
@@ -124,10 +125,20 @@ JANITOR = Function(
         Grant("ledger", ("dynamodb:PutItem", "dynamodb:Query")),
         Grant("secret:pepper", SECRET),
     ),
-    scheduled=True,
-    size=FunctionSize(memory=512, timeout=300, reserved=1),
+    lock="proxy",
+    every="janitor_minutes",
+    size=FunctionSize(memory=512, timeout=300),
 )
-ALL: Mapping[str, Function] = MappingProxyType({row.name: row for row in (PROXY, KEYS, REPORTS, ROLLUP, JANITOR)})
+BATCHES = Function(
+    "batches",
+    "Works through the batches callers have uploaded",
+    PROXY.grants,
+    lock="proxy",
+    calls_models=True,
+    every="batch_minutes",
+    size=FunctionSize(memory=512, timeout=900),
+)
+ALL: Mapping[str, Function] = MappingProxyType({row.name: row for row in (PROXY, KEYS, REPORTS, ROLLUP, JANITOR, BATCHES)})
 
 
 def deployed() -> list[Function]:

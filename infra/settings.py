@@ -26,7 +26,7 @@ LOG_DAYS: Mapping[int, str] = MappingProxyType({
     731: "TWO_YEARS", 1827: "FIVE_YEARS", 2557: "SEVEN_YEARS", 3653: "TEN_YEARS",
 })  # fmt: skip
 """Days → the CDK's name. https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"""
-FUNCTIONS = ("proxy", "keys", "reports", "rollup", "janitor")
+FUNCTIONS = ("proxy", "keys", "reports", "rollup", "janitor", "batches")
 """The rows of infra/functions.py."""
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _MODEL_ARN = re.compile(r"arn:[a-z-]+:(?:bedrock|sagemaker|bedrock-mantle):[a-z0-9*-]*:[0-9*]*:.+")
@@ -170,7 +170,11 @@ class Environment:
     log_days: int = 30
     export_days: int = 2555
     """How long an export is kept; seven years."""
+    file_days: int = 60
+    """After which an uploaded file or a batch's answer is removed, if nobody did before; they expire for callers after 30."""
     janitor_minutes: int = 5
+    batch_minutes: int = 1
+    """How often open batches are looked for: the longest a new one waits."""
     model_arns: tuple[str, ...] = ()
     """Bedrock models and SageMaker endpoints that are added at runtime. Those in gateway.yaml are permitted without being named here."""
     variables: Mapping[str, str] = field(default_factory=dict)

@@ -15,6 +15,7 @@ LEFT_TO_DEFAULT: Mapping[str, str] = MappingProxyType({
     "onprem_pools": "only where an environment has pools",
     "key_cache_seconds": _BY_ENVIRONMENT,
     "max_request_bytes": "Lambda's own limit is the default",
+    "max_file_bytes": "on Lambda a larger file comes by upload URL",
     "heartbeat_seconds": "API Gateway's own limit is behind the default",
     "outbound": "HTTP/1.1; what http2 needs is not in the layer",
     "log_level": _BY_ENVIRONMENT,

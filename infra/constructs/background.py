@@ -19,6 +19,10 @@ from infra.stacks.state import StateStack
 BOOKED = {"eventName": ["INSERT", "MODIFY"], "dynamodb": {"Keys": {"pk": {"S": [{"prefix": "day#"}]}}}}
 
 
+# https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
+_WHEN = "<aws.scheduler.scheduled-time>"
+
+
 class DeadLetters(Construct):
     """Where events go that could not be handled. An alarm watches it."""
 
@@ -45,23 +49,26 @@ def read_ledger_stream(function: GatewayFunction, state: StateStack, dead_letter
             max_batching_window=Duration.seconds(5),
             bisect_batch_on_error=True,
             report_batch_item_failures=True,
-            retry_attempts=5,
+            retry_attempts=20,
             max_record_age=Duration.hours(6),
             on_failure=sources.SqsDlq(dead_letters),
-            filters=[BOOKED],
+            filters=[lambda_.FilterCriteria.filter(BOOKED)],
         )
     )
+    if state.key:
+        reason = "The library's grants on the environment's own key, which the stream and the queue are encrypted with."
+        acknowledge(function.role, {f"AwsSolutions-IAM5[Action::kms:{action}*]": reason for action in ("GenerateDataKey", "ReEncrypt")})
 
 
-def every(scope: Construct, id: str, minutes: int, function: GatewayFunction, dead_letters: sqs.IQueue) -> None:
-    """Starts it with `{"schedule": <id>}`; a start that fails twice is set aside."""
+def every(scope: Construct, minutes: int, function: GatewayFunction, dead_letters: sqs.IQueue) -> None:
+    """Starts it with `{"schedule": <function>, "time": <ISO 8601>}`; a start that fails three times is set aside."""
     scheduler.Schedule(
         scope,
-        id,
+        f"{function.row.name.capitalize()}Schedule",
         schedule=scheduler.ScheduleExpression.rate(Duration.minutes(minutes)),
         target=targets.LambdaInvoke(
             function.live,
-            input=scheduler.ScheduleTargetInput.from_text(json.dumps({"schedule": id.lower()})),
+            input=scheduler.ScheduleTargetInput.from_text(json.dumps({"schedule": function.row.name, "time": _WHEN})),
             retry_attempts=2,
             max_event_age=Duration.minutes(15),
             dead_letter_queue=dead_letters,

@@ -9,7 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.constructs.grants import XRAY, XRAY_REASON, key_statement, model_findings, model_statements, statement
+from infra.constructs.grants import XRAY, XRAY_REASON, key_statement, model_findings, model_statements, object_findings, statement
 from infra.constructs.nag import acknowledge
 from infra.constructs.retention import retention
 from infra.functions import Function, size_of
@@ -105,5 +105,5 @@ class GatewayFunction(Construct):
         )
         own_streams = f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:{streams}]"
         reasons = {XRAY: XRAY_REASON, own_streams: "The streams of its own log group, whose names Lambda makes up."}
-        acknowledge(role, {**reasons, **model_findings(models)})
+        acknowledge(role, {**reasons, **model_findings(models), **object_findings(self.row.grants, env)})
         return role

@@ -8,10 +8,13 @@ from aws_cdk import aws_iam as iam
 from infra.constructs.tables import INDEXES
 from infra.functions import Grant
 from infra.models import ACCOUNT, PARTITION, ModelGrant
+from infra.settings import Environment
+from infra.stacks.names import bucket_export
 from infra.stacks.state import StateStack
 
+OBJECTS = "objects:"
 XRAY = "AwsSolutions-IAM5[Resource::*]"
-XRAY_REASON = "xray:PutTraceSegments and xray:PutTelemetryRecords take no resource (service authorization reference)."
+XRAY_REASON = "xray:PutTraceSegments, xray:PutTelemetryRecords and dynamodb:ListStreams take no resource (service authorization reference)."
 
 
 def statement(grant: Grant, state: StateStack) -> iam.PolicyStatement:
@@ -23,6 +26,13 @@ def key_statement(state: StateStack) -> list[iam.PolicyStatement]:
     if state.key is None:
         return []
     return [iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"], resources=[state.key.key_arn])]
+
+
+def object_findings(grants: Sequence[Grant], env: Environment) -> dict[str, str]:
+    """cdk-nag's ids for the wildcards of `objects:` grants."""
+    buckets = [grant.resource.removeprefix(OBJECTS) for grant in grants if grant.resource.startswith(OBJECTS)]
+    reason = "Objects have names that are made at runtime; the bucket has nothing else in it."
+    return {f"AwsSolutions-IAM5[Resource::{bucket_export(env, bucket)}/*]": reason for bucket in buckets}
 
 
 def model_statements(grants: Sequence[ModelGrant]) -> list[iam.PolicyStatement]:
@@ -52,8 +62,10 @@ def _resources(name: str, state: StateStack) -> list[str]:
         return list(state.secrets.providers.values())
     if name.startswith("secret:"):
         return [state.secrets.own[name.removeprefix("secret:")]]
-    if name == "bucket:exports":
-        return [state.exports.arn_for_objects("*")]
+    if name.startswith(OBJECTS):
+        return [f"{state.bucket_arns[name.removeprefix(OBJECTS)]}/*"]
+    if name.startswith("bucket:"):
+        return [state.bucket_arns[name.removeprefix("bucket:")]]
     if name == "topic:alerts":
         return [state.alerts.topic_arn]
     table, _, indexes = name.partition("/")

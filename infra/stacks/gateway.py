@@ -81,6 +81,6 @@ class GatewayStack(Stack):
         row = function.row
         if row.reads_ledger_stream:
             read_ledger_stream(function, self._state, self.dead_letters)
-        if row.scheduled:
-            every(self, f"{row.name.capitalize()}Schedule", self._env.janitor_minutes, function, self.dead_letters)
+        if row.every:
+            every(self, getattr(self._env, row.every), function, self.dead_letters)
         self.front_door.route(function)

@@ -15,6 +15,10 @@ def stack_name(env: Environment, part: str) -> str:
     return f"tollkeeper-{env.name}-{part}"
 
 
+def bucket_export(env: Environment, bucket: str) -> str:
+    return f"tollkeeper-{env.name}-{bucket}-bucket"
+
+
 def function_name(env: Environment, function: str) -> str:
     return f"tollkeeper-{env.name}-{function}"
 

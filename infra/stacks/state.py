@@ -1,4 +1,4 @@
-"""What must survive every deployment of the code: tables, secrets, exports, the key that encrypts them, and whom to alert."""
+"""What must survive every deployment of the code: tables, secrets, buckets, the key that encrypts them, and whom to alert."""
 
 from aws_cdk import Aws, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
@@ -6,11 +6,11 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.constructs.alerts import Alerts
-from infra.constructs.exports import Exports
+from infra.constructs.buckets import Buckets
 from infra.constructs.secrets import Secrets
 from infra.constructs.tables import Tables
 from infra.settings import Environment
-from infra.stacks.names import placed
+from infra.stacks.names import bucket_export, placed
 
 
 class StateStack(Stack):
@@ -22,12 +22,16 @@ class StateStack(Stack):
             id,
             env=placed(env),
             termination_protection=env.production,
-            description=f"Tollkeeper {env.name}: tables, secrets, exports",
+            description=f"Tollkeeper {env.name}: tables, secrets, buckets",
         )
         self.key = _own_key(self, env) if env.own_key else None
         self.tables = Tables(self, "Tables", env, self.key).by_name
         self.secrets = Secrets(self, "Secrets", env, self.key)
-        self.exports = Exports(self, "Exports", env, self.key).bucket
+        self.buckets = Buckets(self, "Buckets", env, self.key).by_name
+        # Exported by a name, so that cdk-nag's findings about its objects have stable ids.
+        self.bucket_arns = {
+            name: self.export_value(bucket.bucket_arn, name=bucket_export(env, name)) for name, bucket in self.buckets.items()
+        }
         self.alerts = Alerts(self, "Alerts", env, self.key).topic
 
 
@@ -36,7 +40,7 @@ def _own_key(scope: Construct, env: Environment) -> kms.Key:
         scope,
         "Key",
         alias=f"alias/tollkeeper-{env.name}",
-        description=f"Tollkeeper {env.name}: tables, secrets, exports",
+        description=f"Tollkeeper {env.name}: tables, secrets, buckets",
         enable_key_rotation=True,
         removal_policy=RemovalPolicy.RETAIN if env.production else RemovalPolicy.DESTROY,
     )

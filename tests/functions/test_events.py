@@ -12,13 +12,22 @@ from typing import Any
 import pytest
 from tests.support.runtime_api import PATIENCE, ROOT, start_sandbox
 
+from tollkeeper.store.sqlite import SqliteStore
+
 EVENTS = ROOT / "events"
 
 # What calls a handler on the managed Python runtime: events in a JSON list, answers in another.
 MANAGED_RUNTIME = """
 import json, sys
 from handler import handler
-print(json.dumps([handler(event, None) for event in json.load(sys.stdin)]))
+
+class Context:
+    aws_request_id = "request"
+
+    def get_remaining_time_in_millis(self):
+        return 250_000
+
+print(json.dumps([handler(event, Context()) for event in json.load(sys.stdin)]))
 """
 
 
@@ -54,7 +63,7 @@ KEYS = (
     Case("models_iam_signed", 200, '"model_name":"demo"'),
     Case("key_delete", 200, "deleted_keys"),
 )
-JANITOR = (Case("janitor_schedule", 0, ""),)
+BACKGROUND = {"janitor": ("janitor_schedule",), "batches": ("batches_schedule",), "rollup": ("rollup_entries", "rollup_unusable")}
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,8 @@ class Played:
     body: str
 
 
-def load(cases: Iterable[Case]) -> list[dict[str, Any]]:
-    return [json.loads((EVENTS / f"{case.name}.json").read_text()) for case in cases]
+def load(names: Iterable[str]) -> list[dict[str, Any]]:
+    return [json.loads((EVENTS / f"{name}.json").read_text()) for name in names]
 
 
 def variables(folder: Path) -> dict[str, str]:
@@ -85,7 +94,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
 
     async def play() -> dict[str, Played]:
         async with start_sandbox(folder, "handler.app", ROOT / "functions/proxy", **variables(folder)) as box:
-            scripted = [box.api.invoke(event) for event in load(PROXY)]
+            scripted = [box.api.invoke(event) for event in load(case.name for case in PROXY)]
             await box.until("next", times=len(PROXY) + 1)
             assert [(one.error, one.trailers) for one in scripted] == [(None, {})] * len(PROXY)
             answers = [one.streamed for one in scripted]
@@ -96,35 +105,14 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
     return asyncio.run(play())
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
-    folder = tmp_path_factory.mktemp("keys")
-    path = f"{ROOT / 'layers/gateway/python'}:{ROOT / 'functions/keys'}"
+def managed(function: str, events: list[dict[str, Any]], folder: Path) -> list[Any]:
+    """The answers of one process of the managed runtime."""
+    path = f"{ROOT / 'layers/gateway/python'}:{ROOT / 'functions' / function}"
     done = subprocess.run(
         [sys.executable, "-c", MANAGED_RUNTIME],
-        input=json.dumps(load(KEYS)),
+        input=json.dumps(events),
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **variables(folder)},
         cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE * 2,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    answers = json.loads(done.stdout.splitlines()[-1])
-    return {case.name: Played(answer["statusCode"], answer["headers"], answer["body"]) for case, answer in zip(KEYS, answers, strict=True)}
-
-
-@pytest.fixture(scope="module")
-def janitor(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """Two schedules in one sandbox; a handler's answers as they are."""
-    folder = tmp_path_factory.mktemp("janitor")
-    path = f"{ROOT / 'layers/gateway/python'}:{ROOT / 'functions/janitor'}"
-    code = "import json, sys, handler; print(json.dumps([handler.handler(event, None) for event in json.load(sys.stdin)]))"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        input=json.dumps(load(JANITOR) * 2),
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **variables(folder)},
         capture_output=True,
         text=True,
         timeout=PATIENCE * 2,
@@ -135,12 +123,42 @@ def janitor(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     return answers
 
 
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
+    answers = managed("keys", load(case.name for case in KEYS), tmp_path_factory.mktemp("keys"))
+    return {case.name: Played(answer["statusCode"], answer["headers"], answer["body"]) for case, answer in zip(KEYS, answers, strict=True)}
+
+
 def test_every_event_is_played():
-    assert {path.stem for path in EVENTS.glob("*.json")} == {case.name for case in PROXY + KEYS + JANITOR}
+    background = {name for names in BACKGROUND.values() for name in names}
+    assert {path.stem for path in EVENTS.glob("*.json")} == {case.name for case in PROXY + KEYS} | background
 
 
-def test_the_janitor_function_sweeps(janitor: list[Any]):
-    assert janitor == [{"expired": 0, "rotated": 0}] * 2
+def test_every_function_has_one():
+    """Named for it, or sent to its API."""
+    functions = {path.parent.name for path in (ROOT / "functions").glob("*/handler.py")}
+    assert functions == {"proxy", "keys", *BACKGROUND}
+
+
+def test_the_janitor_function_sweeps_again_and_again(tmp_path: Path):
+    first, second = managed("janitor", load(BACKGROUND["janitor"]) * 2, tmp_path)
+    assert first == second
+    assert (first["expired"], set(first.values())) == (0, {0})
+
+
+def test_the_batches_function_finds_nothing_to_do(tmp_path: Path):
+    assert managed("batches", load(BACKGROUND["batches"]) * 2, tmp_path) == [{"slices": 0}, {"slices": 0}]
+
+
+def test_the_rollup_function_adds_up_what_it_can_and_reports_the_rest(tmp_path: Path):
+    entries, unusable = load(BACKGROUND["rollup"])
+    broken = {"itemIdentifier": unusable["Records"][0]["dynamodb"]["SequenceNumber"]}
+    answers = managed("rollup", [entries, entries, unusable], tmp_path)
+    assert answers == [{"batchItemFailures": []}, {"batchItemFailures": []}, {"batchItemFailures": [broken]}]
+    ledger = SqliteStore(str(tmp_path / "state")).ledger
+    sums = asyncio.run(ledger.get("sum#all", "month#2026-11"))
+    assert sums is not None
+    assert (sums["requests"], sums["spend"]) == (2, 2 * 8550)
 
 
 @pytest.mark.parametrize("case", PROXY, ids=lambda case: case.name)

@@ -90,13 +90,13 @@ def test_hundreds_of_models_fit_into_a_policy():
     assert not [grant for grant in found if grant.arn.startswith(f"{BEDROCK}:*") and not grant.through]
 
 
-def test_the_role_of_the_proxy_has_them_and_no_other_role(assemblies):
+def test_the_roles_of_those_who_call_models_have_them_and_no_other_role(assemblies):
     statements = [
         (role, statement)
         for role, statement in assemblies["full"].statements()
         if actions_of(statement)[0].startswith(("bedrock", "sage", "sts"))
     ]
-    assert {role.partition("Role")[0] for role, _ in statements} == {"Proxy"}
+    assert {role.partition("Role")[0] for role, _ in statements} == {"Proxy", "Batches"}
     resources = {text_of(resource) for _, statement in statements for resource in as_list(statement["Resource"])}
     for part in ("eu.anthropic.claude-sonnet-4-5", "nova-pro", "abc123", "role/models", "endpoint/my-endpoint", "endpoint/added-later"):
         assert [resource for resource in resources if part in resource], part

@@ -38,11 +38,11 @@ def test_the_upstream_key_travels_beside_the_signature(assembly):
         assert mapped["integration.request.header.Authorization"] == f"method.request.header.{UPSTREAM_KEY}"
 
 
-def test_only_the_proxy_and_the_probe_may_call_it(assembly):
+def test_only_who_calls_models_and_the_probe_may_call_it(assembly):
     (api,) = assembly.all("AWS::ApiGateway::RestApi", "onprem")
     for statement in api.properties["Policy"]["Statement"]:
         (callers,) = next(iter(statement["Condition"].values())).values()
-        assert {text_of(caller).rstrip('"}]').rpartition("-")[2] for caller in callers} == {"proxy", "probe"}
+        assert {text_of(caller).rstrip('"}]').rpartition("-")[2] for caller in callers} == {"proxy", "batches", "probe"}
     assert {statement["Effect"] for statement in api.properties["Policy"]["Statement"]} == {"Allow", "Deny"}
     allowed = [
         resource

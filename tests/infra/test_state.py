@@ -61,7 +61,7 @@ def test_a_key_of_ones_own_encrypts_all_that_is_kept(assemblies):
         assert table.properties["SSESpecification"]["SSEType"] == "KMS"
     assert all("KmsKeyId" in secret.properties for secret in full.all("AWS::SecretsManager::Secret"))
     assert all("KmsKeyId" in group.properties for group in full.all("AWS::Logs::LogGroup"))
-    assert "aws:kms" in text_of(full.one("AWS::S3::Bucket").properties["BucketEncryption"])
+    assert all("aws:kms" in text_of(bucket.properties["BucketEncryption"]) for bucket in full.all("AWS::S3::Bucket"))
     assert dev.all("AWS::KMS::Key") == []
 
 
@@ -75,18 +75,25 @@ def test_one_secret_per_provider_group_and_own_keys_are_generated(assemblies):
     assert {secret.properties["SecretString"] for secret in providers} == {"{}"}
 
 
-def test_exports_are_encrypted_private_and_only_over_tls(assembly):
-    bucket = assembly.one("AWS::S3::Bucket").properties
-    assert bucket["BucketEncryption"]
-    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
-    assert bucket["LifecycleConfiguration"]["Rules"][0]["ExpirationInDays"] > 0
+@pytest.mark.parametrize("name", ["Exports", "Files"])
+def test_buckets_are_encrypted_private_emptied_by_age_and_reached_over_tls_only(assembly, name):
+    bucket = assembly.one("AWS::S3::Bucket", name)
+    assert bucket.properties["BucketEncryption"]
+    assert set(bucket.properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket.properties["LifecycleConfiguration"]["Rules"][0]["ExpirationInDays"] > 0
     denied = [
         statement
         for policy in assembly.all("AWS::S3::BucketPolicy")
+        if policy.properties["Bucket"] == {"Ref": bucket.id}
         for statement in policy.properties["PolicyDocument"]["Statement"]
         if statement["Effect"] == "Deny"
     ]
     assert {"Bool": {"aws:SecureTransport": "false"}} in [statement["Condition"] for statement in denied]
+
+
+def test_a_file_that_its_owner_deletes_is_gone(assembly):
+    assert "VersioningConfiguration" not in assembly.one("AWS::S3::Bucket", "Files").properties
+    assert assembly.one("AWS::S3::Bucket", "Exports").properties["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
 def _keys(described):

@@ -64,7 +64,7 @@ class Assembly:
                 found += [(role.id, statement) for statement in policy["PolicyDocument"]["Statement"]]
         for policy in self.all("AWS::IAM::Policy"):
             roles = [reference["Ref"] for reference in policy.properties["Roles"]]
-            found += [(roles[0], statement) for statement in policy.properties["PolicyDocument"]["Statement"]]
+            found += [(role, statement) for role in roles for statement in policy.properties["PolicyDocument"]["Statement"]]
         return found
 
 
