@@ -13,6 +13,7 @@ from infra.settings import LONGEST_STREAM_SECONDS, Environment, FunctionSize
 READ = ("dynamodb:GetItem", "dynamodb:Query")
 WRITE = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
 SECRET = ("secretsmanager:GetSecretValue",)
+KEEP = ("secretsmanager:CreateSecret", "secretsmanager:PutSecretValue", "secretsmanager:DeleteSecret", "secretsmanager:RestoreSecret")
 OBJECTS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")
 # Without it a missing object answers 403, as if it were not ours to see.
 LIST = ("s3:ListBucket",)
@@ -20,7 +21,7 @@ LIST = ("s3:ListBucket",)
 
 @dataclass(frozen=True)
 class Grant:
-    """`resource` is a table, `<table>/indexes`, `secret:<name>`, `bucket:<name>`, `objects:<bucket>` or `topic:alerts`."""
+    """`resource` is a table, `<table>/indexes`, `secret:<name>`, `secrets:kept`, `bucket:<name>`, `objects:<bucket>` or `topic:alerts`."""
 
     resource: str
     actions: tuple[str, ...]
@@ -40,11 +41,17 @@ class Function:
     streams: bool = False
     calls_models: bool = False
     """Has the providers' secrets, and may call what gateway.yaml has on AWS (infra/models.py) and the on-prem pools."""
+    tells_sinks: bool = False
+    """Has the providers' secrets, and may write to what gateway.yaml's callbacks name on AWS (infra/sinks.py)."""
     paths: tuple[str, ...] = ()
     every: str = ""
     """The field of Environment that says how many minutes; "": no schedule."""
     reads_ledger_stream: bool = False
     size: FunctionSize = field(default_factory=FunctionSize)
+
+    @property
+    def has_provider_secrets(self) -> bool:
+        return self.calls_models or self.tells_sinks
 
     @property
     def exists(self) -> bool:
@@ -67,6 +74,8 @@ PROXY = Function(
         Grant("secret:providers", SECRET),
         Grant("secret:master-key", SECRET),
         Grant("secret:pepper", SECRET),
+        # Credentials that were given at run time (admin/credentials.py).
+        Grant("secrets:kept", SECRET),
     ),
     lock="proxy",
     streams=True,
@@ -86,12 +95,18 @@ KEYS = Function(
         Grant("ledger/indexes", ("dynamodb:Query",)),
         Grant("secret:master-key", SECRET),
         Grant("secret:pepper", SECRET),
+        Grant("secrets:kept", KEEP),
     ),
     paths=(
-        "/access_group", "/audit", "/budget", "/config", "/customer", "/key", "/model", "/model_group", "/organization", "/project",
-        "/tag", "/team", "/user", "/v1/model", "/v2", "/ui", "/docs", "/openapi.json",
+        "/access_group", "/audit", "/budget", "/config", "/credentials", "/customer", "/end_user", "/fallback", "/global/spend/reset",
+        "/key", "/model", "/model_group", "/organization", "/project", "/tag", "/team", "/user", "/v1/model", "/v2",
+        "/ui", "/docs", "/openapi.json",
     ),
 )  # fmt: skip
+# /team/daily/activity, /team/spend/report: reports under the names of those they are about.
+_BY_OWNER = tuple(
+    f"/{owner}/{kind}" for owner in ("key", "team", "user", "organization", "customer", "end_user", "tag") for kind in ("daily", "spend")
+)
 REPORTS = Function(
     "reports",
     "Spend, exports, statements, metrics",
@@ -105,14 +120,20 @@ REPORTS = Function(
         Grant("secret:master-key", SECRET),
         Grant("secret:pepper", SECRET),
     ),
-    paths=("/spend", "/global", "/metrics", "/reports"),
+    paths=("/spend", "/global", "/provider", "/metrics", "/reports", *_BY_OWNER),
     size=FunctionSize(memory=1024, timeout=29),
 )
 ROLLUP = Function(
     "rollup",
     "Ledger stream to spend rollups and alerts",
-    (Grant("ledger", (*READ, *WRITE)),),
+    (
+        Grant("ledger", (*READ, *WRITE)),
+        # What a sink did not take is noted there (sinks/outbox.py); sinks' addresses and headers may be in the providers' secrets.
+        Grant("counters", (*READ, *WRITE)),
+        Grant("secret:providers", SECRET),
+    ),
     lock="proxy",
+    tells_sinks=True,
     reads_ledger_stream=True,
     size=FunctionSize(memory=512, timeout=120),
 )
@@ -122,10 +143,12 @@ JANITOR = Function(
     (
         Grant("directory", READ),
         Grant("counters", (*READ, *WRITE)),
-        Grant("ledger", ("dynamodb:PutItem", "dynamodb:Query")),
+        Grant("ledger", (*READ, "dynamodb:PutItem")),
+        Grant("secret:providers", SECRET),
         Grant("secret:pepper", SECRET),
     ),
     lock="proxy",
+    tells_sinks=True,
     every="janitor_minutes",
     size=FunctionSize(memory=512, timeout=300),
 )

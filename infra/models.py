@@ -8,49 +8,32 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.h
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from infra.arns import ACCOUNT, PARTITION, ArnGrant
 from infra.settings import Environment
 
-PARTITION, ACCOUNT = "<partition>", "<account>"
-"""Stand in an ARN for what only the deployment knows."""
 _INVOKE = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
 _ENDPOINT = ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream")
 _MANTLE = ("bedrock-mantle:CreateInference",)
 _OF_SERVICE: Mapping[str, tuple[str, ...]] = {"bedrock": _INVOKE, "sagemaker": _ENDPOINT, "bedrock-mantle": _MANTLE}
 _LONGEST = 6000
 """Characters of ARNs; a role's inline policies have 10,240 together. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
-_THROUGH = "bedrock:InferenceProfileArn"
 # us.anthropic.claude-…, global.amazon.nova-…: a profile named after the place it stays in, then the model. No maker has two letters.
 # https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
 _PROFILE = re.compile(r"(?:[a-z]{2}(?:-gov)?|apac|global)\.(?P<model>.+)")
 
 
-@dataclass(frozen=True, order=True)
-class ModelGrant:
-    """`through`: only where the call goes through this inference profile, which picks the region."""
-
-    actions: tuple[str, ...]
-    arn: str
-    through: str = ""
-
-    @property
-    def condition(self) -> dict[str, tuple[str, str]]:
-        """Operator → (key, value)"""
-        return {"ArnLike": (_THROUGH, self.through)} if self.through else {}
-
-
-def model_grants(env: Environment, config: bytes) -> list[ModelGrant]:
+def model_grants(env: Environment, config: bytes) -> list[ArnGrant]:
     """Without duplicates, in a stable order."""
     given = {name for names in env.provider_secrets.values() for name in names}
     rows: list[dict[str, Any]] = json.loads(config)["deployments"]
     found = {grant for row in rows if _with_the_role(row, given) for grant in _grants(row, env.region)}
-    found |= {ModelGrant(_OF_SERVICE[arn.split(":")[2]], arn) for arn in env.model_arns}
+    found |= {ArnGrant(_OF_SERVICE[arn.split(":")[2]], arn) for arn in env.model_arns}
     return sorted(found if sum(len(grant.arn) + len(grant.through) for grant in found) < _LONGEST else _summed_up(found))
 
 
-def _summed_up(grants: set[ModelGrant]) -> set[ModelGrant]:
+def _summed_up(grants: set[ArnGrant]) -> set[ArnGrant]:
     """More models than a policy has room for: all of Bedrock's in the regions at hand, instead of each by its name."""
     single = {grant for grant in grants if grant.arn.startswith(f"arn:{PARTITION}:bedrock:")}
     regions = {grant.arn.split(":")[3] for grant in single} - {"*"}
@@ -64,42 +47,42 @@ def _with_the_role(row: Mapping[str, Any], given: set[str]) -> bool:
     return auth["scheme"] == "sigv4" and "access_key" not in auth["params"] and not own_key and row["mock_response"] is None
 
 
-def _grants(row: Mapping[str, Any], region: str) -> Iterator[ModelGrant]:
+def _grants(row: Mapping[str, Any], region: str) -> Iterator[ArnGrant]:
     params = {name: secret["value"] for name, secret in row["auth"]["params"].items() if secret["source"] == "literal"}
     if "role" in params:
         # What that role may is its own matter.
-        yield ModelGrant(("sts:AssumeRole",), params["role"])
+        yield ArnGrant(("sts:AssumeRole",), params["role"])
     elif (service := params.get("service")) == "bedrock":
         yield from _bedrock(row["model"], params.get("region", region))
     elif service == "sagemaker":
-        yield ModelGrant(_ENDPOINT, _arn("sagemaker", params.get("region", region), f"endpoint/{row['model'].lower()}"))
+        yield ArnGrant(_ENDPOINT, _arn("sagemaker", params.get("region", region), f"endpoint/{row['model'].lower()}"))
     elif service == "bedrock-mantle":
-        yield ModelGrant(_MANTLE, _arn("bedrock-mantle", params.get("region", region), "project/*"))
+        yield ArnGrant(_MANTLE, _arn("bedrock-mantle", params.get("region", region), "project/*"))
 
 
-def _bedrock(model: str, region: str) -> Iterator[ModelGrant]:
+def _bedrock(model: str, region: str) -> Iterator[ArnGrant]:
     if model.startswith("arn:"):
-        yield ModelGrant(_INVOKE, model)
+        yield ArnGrant(_INVOKE, model)
         kind, _, name = model.split(":", 5)[5].partition("/")
         if kind == "inference-profile":
             yield _behind(model, name)
         elif kind == "application-inference-profile":
-            yield ModelGrant(_INVOKE, _foundation("*", "*"), through=model)
+            yield ArnGrant(_INVOKE, _foundation("*", "*"), through=model)
     elif model == "*":
         profiles = _arn("bedrock", region, "inference-profile/*")
-        yield from (ModelGrant(_INVOKE, _foundation(region, "*")), ModelGrant(_INVOKE, profiles))
-        yield ModelGrant(_INVOKE, _foundation("*", "*"), through=profiles)
+        yield from (ArnGrant(_INVOKE, _foundation(region, "*")), ArnGrant(_INVOKE, profiles))
+        yield ArnGrant(_INVOKE, _foundation("*", "*"), through=profiles)
     elif _PROFILE.fullmatch(model):
         profile = _arn("bedrock", region, f"inference-profile/{model}")
-        yield from (ModelGrant(_INVOKE, profile), _behind(profile, model))
+        yield from (ArnGrant(_INVOKE, profile), _behind(profile, model))
     else:
-        yield ModelGrant(_INVOKE, _foundation(region, model))
+        yield ArnGrant(_INVOKE, _foundation(region, model))
 
 
-def _behind(profile: str, name: str) -> ModelGrant:
+def _behind(profile: str, name: str) -> ArnGrant:
     """The model a profile leads to, in whichever region; `*` also stands for none, where a global profile's model is."""
     named = _PROFILE.fullmatch(name)
-    return ModelGrant(_INVOKE, _foundation("*", named["model"] if named else "*"), through=profile)
+    return ArnGrant(_INVOKE, _foundation("*", named["model"] if named else "*"), through=profile)
 
 
 def _foundation(region: str, model: str) -> str:

@@ -9,11 +9,11 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.constructs.grants import XRAY, XRAY_REASON, key_statement, model_findings, model_statements, object_findings, statement
+from infra.arns import ArnGrant
+from infra.constructs.grants import XRAY, XRAY_REASON, arn_findings, arn_statements, key_statement, name_findings, statement
 from infra.constructs.nag import acknowledge
 from infra.constructs.retention import retention
 from infra.functions import Function, size_of
-from infra.models import ModelGrant
 from infra.settings import Environment
 from infra.stacks.names import function_name, role_name
 from infra.stacks.state import StateStack
@@ -36,13 +36,13 @@ class GatewayFunction(Construct):
         code: Path,
         layers: Sequence[lambda_.ILayerVersion],
         variables: Mapping[str, str],
-        models: Sequence[ModelGrant] = (),
+        derived: Sequence[ArnGrant],
     ) -> None:
         super().__init__(scope, id)
         self.row, self.size = row, size_of(row, env)
         self.log_group_name = f"/aws/lambda/{function_name(env, row.name)}"
         self.log_group = self._logs(env, state)
-        self.role = self._role(env, state, models)
+        self.role = self._role(env, state, derived)
         streamed = row.streams and env.api.stream
         self.function = lambda_.Function(
             self,
@@ -86,16 +86,16 @@ class GatewayFunction(Construct):
             removal_policy=RemovalPolicy.RETAIN if env.production else RemovalPolicy.DESTROY,
         )
 
-    def _role(self, env: Environment, state: StateStack, models: Sequence[ModelGrant]) -> iam.Role:
-        own = [statement(grant, state) for grant in self.row.grants]
+    def _role(self, env: Environment, state: StateStack, derived: Sequence[ArnGrant]) -> iam.Role:
+        own = [statement(grant, env, state) for grant in self.row.grants]
         streams = f"log-group:{self.log_group_name}:log-stream:*"
         written = iam.PolicyStatement(
             actions=["logs:CreateLogStream", "logs:PutLogEvents"],
             resources=[f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:{streams}"],
         )
         policies = {"Own": iam.PolicyDocument(statements=[*own, written, *key_statement(state)])}
-        if models:
-            policies["Models"] = iam.PolicyDocument(statements=model_statements(models))
+        if derived:
+            policies["Derived"] = iam.PolicyDocument(statements=arn_statements(derived, state))
         role = iam.Role(
             self,
             "Role",
@@ -105,5 +105,5 @@ class GatewayFunction(Construct):
         )
         own_streams = f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:{streams}]"
         reasons = {XRAY: XRAY_REASON, own_streams: "The streams of its own log group, whose names Lambda makes up."}
-        acknowledge(role, {**reasons, **model_findings(models), **object_findings(self.row.grants, env)})
+        acknowledge(role, {**reasons, **arn_findings(derived, env), **name_findings(self.row.grants, env)})
         return role

@@ -1,24 +1,29 @@
-"""Rows of infra/functions.py and infra/models.py → statements of a role's policy. Wildcards: object names, X-Ray, a model's regions."""
+"""Rows of infra/functions.py, and what follows from gateway.yaml, → statements of a role's policy.
+
+Wildcards: names that are made at runtime, a model's regions, and actions that take no resource.
+"""
 
 from collections.abc import Sequence
 
 from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 
+from infra.arns import ACCOUNT, FILES, PARTITION, REGION, ArnGrant
 from infra.constructs.tables import INDEXES
 from infra.functions import Grant
-from infra.models import ACCOUNT, PARTITION, ModelGrant
 from infra.settings import Environment
 from infra.stacks.names import bucket_export
 from infra.stacks.state import StateStack
 
 OBJECTS = "objects:"
+KEPT = f"arn:{PARTITION}:secretsmanager:{REGION}:{ACCOUNT}:secret:tollkeeper/%s/*"
+"""Credentials that are given at run time: store/secrets.py names them, with the environment in place of `%s`."""
 XRAY = "AwsSolutions-IAM5[Resource::*]"
 XRAY_REASON = "xray:PutTraceSegments, xray:PutTelemetryRecords and dynamodb:ListStreams take no resource (service authorization reference)."
 
 
-def statement(grant: Grant, state: StateStack) -> iam.PolicyStatement:
-    return iam.PolicyStatement(actions=list(grant.actions), resources=_resources(grant.resource, state))
+def statement(grant: Grant, env: Environment, state: StateStack) -> iam.PolicyStatement:
+    return iam.PolicyStatement(actions=list(grant.actions), resources=_resources(grant.resource, env, state))
 
 
 def key_statement(state: StateStack) -> list[iam.PolicyStatement]:
@@ -28,38 +33,48 @@ def key_statement(state: StateStack) -> list[iam.PolicyStatement]:
     return [iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"], resources=[state.key.key_arn])]
 
 
-def object_findings(grants: Sequence[Grant], env: Environment) -> dict[str, str]:
-    """cdk-nag's ids for the wildcards of `objects:` grants."""
+def name_findings(grants: Sequence[Grant], env: Environment) -> dict[str, str]:
+    """cdk-nag's ids for the wildcards of `objects:` and `secrets:` grants."""
     buckets = [grant.resource.removeprefix(OBJECTS) for grant in grants if grant.resource.startswith(OBJECTS)]
-    reason = "Objects have names that are made at runtime; the bucket has nothing else in it."
-    return {f"AwsSolutions-IAM5[Resource::{bucket_export(env, bucket)}/*]": reason for bucket in buckets}
+    reason = "Their names are made at runtime; nothing else is in the bucket, or under the prefix."
+    arns = [f"{bucket_export(env, bucket)}/*" for bucket in buckets]
+    if any(grant.resource == "secrets:kept" for grant in grants):
+        arns.append(_named(KEPT % env.name))
+    return {f"AwsSolutions-IAM5[Resource::{arn}]": reason for arn in arns}
 
 
-def model_statements(grants: Sequence[ModelGrant]) -> list[iam.PolicyStatement]:
+def arn_statements(grants: Sequence[ArnGrant], state: StateStack) -> list[iam.PolicyStatement]:
     return [
         iam.PolicyStatement(
             actions=list(grant.actions),
-            resources=[_placed(grant.arn)],
+            resources=[_placed(grant.arn).replace(FILES, state.bucket_arns["files"])],
             conditions={operator: {key: _placed(value)} for operator, (key, value) in grant.condition.items()} or None,
         )
         for grant in grants
     ]
 
 
-def model_findings(grants: Sequence[ModelGrant]) -> dict[str, str]:
+def arn_findings(grants: Sequence[ArnGrant], env: Environment) -> dict[str, str]:
     """cdk-nag's ids for their wildcards."""
-    reason = "A wildcard of gateway.yaml itself, or the regions that an inference profile picks from; nothing else is permitted there."
-    arns = [grant.arn.replace(PARTITION, "<AWS::Partition>").replace(ACCOUNT, "<AWS::AccountId>") for grant in grants if "*" in grant.arn]
-    return {f"AwsSolutions-IAM5[Resource::{arn}]": reason for arn in arns}
+    reason = "A wildcard of gateway.yaml itself, a sink's objects, or the regions that an inference profile picks from."
+    arns = [grant.arn.replace(FILES, bucket_export(env, "files")) for grant in grants if "*" in grant.arn]
+    return {f"AwsSolutions-IAM5[Resource::{_named(arn)}]": reason for arn in arns}
+
+
+def _named(arn: str) -> str:
+    """As cdk-nag writes it."""
+    return arn.replace(PARTITION, "<AWS::Partition>").replace(ACCOUNT, "<AWS::AccountId>").replace(REGION, "<AWS::Region>")
 
 
 def _placed(arn: str) -> str:
-    return arn.replace(PARTITION, Aws.PARTITION).replace(ACCOUNT, Aws.ACCOUNT_ID)
+    return arn.replace(PARTITION, Aws.PARTITION).replace(ACCOUNT, Aws.ACCOUNT_ID).replace(REGION, Aws.REGION)
 
 
-def _resources(name: str, state: StateStack) -> list[str]:
+def _resources(name: str, env: Environment, state: StateStack) -> list[str]:
     if name == "secret:providers":
         return list(state.secrets.providers.values())
+    if name == "secrets:kept":
+        return [_placed(KEPT % env.name)]
     if name.startswith("secret:"):
         return [state.secrets.own[name.removeprefix("secret:")]]
     if name.startswith(OBJECTS):

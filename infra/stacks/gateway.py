@@ -17,6 +17,7 @@ from infra.constructs.variables import variables
 from infra.functions import Function, deployed
 from infra.models import model_grants
 from infra.settings import Environment
+from infra.sinks import sink_grants
 from infra.stacks.names import placed
 from infra.stacks.onprem import OnPremStack
 from infra.stacks.state import StateStack
@@ -40,7 +41,7 @@ class GatewayStack(Stack):
     ) -> None:
         super().__init__(scope, id, env=placed(env), description=f"Tollkeeper {env.name}: functions and API")
         self._env, self._state, self._config, self._extra = env, state, config, extra
-        self._models = model_grants(env, config)
+        self._models, self._sinks = model_grants(env, config), sink_grants(config)
         self._layers = Layers(self, "Layers", layer_folder)
         self.functions = {row.name: self._function(row) for row in deployed()}
         self.dead_letters = DeadLetters(self, "DeadLetters", state.key).queue
@@ -64,8 +65,8 @@ class GatewayStack(Stack):
             state=self._state,
             code=function_folder(row.name, self._config),
             layers=self._layers.of("gateway", row.lock, *(["runtime"] if streamed else [])),
-            variables={**variables(self._env, self._state, with_provider_secrets=row.calls_models), **self._extra},
-            models=self._models if row.calls_models else (),
+            variables={**variables(self._env, self._state, with_provider_secrets=row.has_provider_secrets), **self._extra},
+            derived=[*(self._models if row.calls_models else ()), *(self._sinks if row.tells_sinks else ())],
         )
 
     def _connect(self, on_prem: OnPremStack) -> None:

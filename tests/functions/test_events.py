@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,10 @@ KEYS = (
     Case("key_unauthenticated", 401, "auth_error"),
     Case("models_iam_signed", 200, '"model_name":"demo"'),
     Case("key_delete", 200, "deleted_keys"),
+)
+REPORTS = (
+    Case("spend_logs", 200, "["),
+    Case("global_activity", 200, "sum_api_requests"),
 )
 BACKGROUND = {"janitor": ("janitor_schedule",), "batches": ("batches_schedule",), "rollup": ("rollup_entries", "rollup_unusable")}
 
@@ -125,19 +129,23 @@ def managed(function: str, events: list[dict[str, Any]], folder: Path) -> list[A
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
-    answers = managed("keys", load(case.name for case in KEYS), tmp_path_factory.mktemp("keys"))
-    return {case.name: Played(answer["statusCode"], answer["headers"], answer["body"]) for case, answer in zip(KEYS, answers, strict=True)}
+    return answered("keys", KEYS, tmp_path_factory.mktemp("keys"))
+
+
+def answered(function: str, cases: Sequence[Case], folder: Path) -> dict[str, Played]:
+    answers = managed(function, load(case.name for case in cases), folder)
+    return {case.name: Played(answer["statusCode"], answer["headers"], answer["body"]) for case, answer in zip(cases, answers, strict=True)}
 
 
 def test_every_event_is_played():
     background = {name for names in BACKGROUND.values() for name in names}
-    assert {path.stem for path in EVENTS.glob("*.json")} == {case.name for case in PROXY + KEYS} | background
+    assert {path.stem for path in EVENTS.glob("*.json")} == {case.name for case in PROXY + KEYS + REPORTS} | background
 
 
 def test_every_function_has_one():
     """Named for it, or sent to its API."""
     functions = {path.parent.name for path in (ROOT / "functions").glob("*/handler.py")}
-    assert functions == {"proxy", "keys", *BACKGROUND}
+    assert functions == {"proxy", "keys", "reports", *BACKGROUND}
 
 
 def test_the_janitor_function_sweeps_again_and_again(tmp_path: Path):
@@ -171,6 +179,12 @@ def test_the_proxy_function_answers(proxy: dict[str, Played], case: Case):
 def test_the_keys_function_answers(keys: dict[str, Played], case: Case):
     played = keys[case.name]
     assert (played.status, case.says in played.body) == (case.status, True), played
+
+
+def test_the_reports_function_answers(tmp_path: Path):
+    for name, played in answered("reports", REPORTS, tmp_path).items():
+        case = next(case for case in REPORTS if case.name == name)
+        assert (played.status, case.says in played.body) == (case.status, True), played
 
 
 def test_the_streamed_chat_is_server_sent_events(proxy: dict[str, Played]):

@@ -2,18 +2,17 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from infra.arns import ACCOUNT, PARTITION, ArnGrant
 from infra.environments import load
-from infra.models import ACCOUNT, PARTITION, ModelGrant, model_grants
+from infra.models import model_grants
 from tests.support.assembly import actions_of, as_list, text_of
 
 from tollkeeper.config.compile import compile_config
 from tollkeeper.config.snapshot import dump
 
 INVOKE = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
-MODELS = Path(__file__).with_name("aws_models.yaml")
 BEDROCK = f"arn:{PARTITION}:bedrock"
 
 
@@ -37,7 +36,7 @@ def test_without_models_on_aws_nothing_is_permitted():
 
 @pytest.mark.parametrize("name", ["amazon.nova-pro-v1:0", "converse/amazon.nova-pro-v1:0", "invoke/amazon.nova-pro-v1:0"])
 def test_a_model_is_permitted_in_its_region_by_name(name):
-    assert grants(bedrock(name)) == [ModelGrant(INVOKE, f"{BEDROCK}:us-east-1::foundation-model/amazon.nova-pro-v1:0")]
+    assert grants(bedrock(name)) == [ArnGrant(INVOKE, f"{BEDROCK}:us-east-1::foundation-model/amazon.nova-pro-v1:0")]
 
 
 @pytest.mark.parametrize("place", ["us", "eu", "apac", "global", "jp", "us-gov"])
@@ -80,7 +79,7 @@ def test_a_bearer_token_in_a_secret_of_the_environment_is_used_instead_of_the_ro
 
 def test_a_role_to_assume_is_all_that_is_permitted_of_a_deployment_in_another_account():
     role = "arn:aws:iam::210987654321:role/models"
-    assert grants(bedrock("amazon.nova-pro-v1:0", aws_role_name=role)) == [ModelGrant(("sts:AssumeRole",), role)]
+    assert grants(bedrock("amazon.nova-pro-v1:0", aws_role_name=role)) == [ArnGrant(("sts:AssumeRole",), role)]
 
 
 def test_hundreds_of_models_fit_into_a_policy():

@@ -10,6 +10,8 @@ from tollkeeper.clock import system
 from tollkeeper.edge.app import EdgeParts, create_app
 from tollkeeper.edge.problems import openai_error
 
+ASKED_BY_POST = {"/spend/calculate", "/global/spend/refresh", "/global/spend/end_users"}
+"""They change nothing."""
 OWNERS = {prefix.rstrip("/"): row.name for row in ALL.values() for prefix in row.paths}
 
 
@@ -18,26 +20,48 @@ def sent_to(path: str) -> str:
     return OWNERS[max((prefix for prefix in OWNERS if path == prefix or path.startswith(f"{prefix}/")), key=len)]
 
 
-def astray(paths: Iterable[str], wanted: str) -> list[str]:
+def astray(paths: Iterable[str], *wanted: str) -> list[str]:
     """What is to be done in infra/functions.py, a line for each route that another function gets."""
-    return [f"{path} reaches {sent_to(path)}: move it in infra/functions.py to {wanted}" for path in paths if sent_to(path) != wanted]
+    return [f"{path} reaches {sent_to(path)}: give its prefix to {wanted[0]} there" for path in paths if sent_to(path) not in wanted]
 
 
-def test_every_management_route_reaches_the_management_function():
+def management() -> dict[str, set[str]]:
+    """Path → methods."""
     app = create_admin(SimpleNamespace(clock=system), openai_error)
-    pages = [route.path for route in app.routes if hasattr(route, "path")]
+    pages = {route.path: {"GET"} for route in app.routes if hasattr(route, "path")}
     assert "/docs" in pages
-    assert astray([*app.openapi()["paths"], *pages], "keys") == []
+    return pages | {path: {method.upper() for method in methods} for path, methods in app.openapi()["paths"].items()}
 
 
-def test_every_llm_route_reaches_the_proxy():
+def llm() -> set[str]:
     async def nothing() -> None:
         pass
 
     parts = EdgeParts(None, system, max_request_bytes=1, heartbeat_seconds=1, ready=nothing, on_stop=nothing)
-    paths = [route.path for route in create_app(parts).routes]
-    assert "/v1/chat/completions" in paths
-    assert astray(paths, "proxy") == []
+    return {route.path for route in create_app(parts).routes}
+
+
+def test_every_management_route_reaches_a_management_function():
+    others = [path for path in management() if path not in llm()]
+    assert astray([*others, "/end_user/info"], "keys", "reports") == []
+
+
+def test_what_changes_anything_reaches_the_function_that_may():
+    reads = {"GET", "HEAD"}
+    changing = [path for path, methods in management().items() if methods - reads and path not in llm()]
+    assert astray(set(changing) - ASKED_BY_POST, "keys") == []
+
+
+def test_every_report_reaches_the_reports():
+    words = ("/spend/", "/daily/", "/activity")
+    reports = [path for path, methods in management().items() if methods == {"GET"} and any(word in path for word in words)]
+    assert len(reports) > 20
+    assert astray([*reports, "/end_user/daily/activity"], "reports") == []
+
+
+def test_every_llm_route_reaches_the_proxy():
+    assert "/v1/chat/completions" in llm()
+    assert astray(llm(), "proxy") == []
 
 
 def test_no_two_functions_have_the_same_path():

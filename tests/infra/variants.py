@@ -56,7 +56,7 @@ def empty_layer(folder: Path, name: str) -> Path:
 
 def config_of(variant: str, env: Environment) -> Path:
     """`full` has models on AWS too."""
-    return Path(__file__).with_name("aws_models.yaml") if variant == "full" else gateway_yaml(env.name)
+    return Path(__file__).with_name("aws.yaml") if variant == "full" else gateway_yaml(env.name)
 
 
 def main(folder: Path) -> None:
