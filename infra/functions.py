@@ -21,7 +21,9 @@ LIST = ("s3:ListBucket",)
 
 @dataclass(frozen=True)
 class Grant:
-    """`resource` is a table, `<table>/indexes`, `secret:<name>`, `secrets:kept`, `bucket:<name>`, `objects:<bucket>` or `topic:alerts`."""
+    """`resource` is a table or `<table>/indexes`; `secret:<name>`, `secrets:kept` or `secrets:kept/<kind>`; `bucket:<name>` or
+    `objects:<bucket>`; `topic:alerts`.
+    """
 
     resource: str
     actions: tuple[str, ...]
@@ -139,15 +141,20 @@ ROLLUP = Function(
 )
 JANITOR = Function(
     "janitor",
-    "Expires the holds of requests that died",
+    "Expires the holds of requests that died, renews keys, probes deployments, tells sinks what they missed",
     (
-        Grant("directory", READ),
+        # It writes the directory for keys that rotate by themselves (bootstrap/rotation.py).
+        Grant("directory", (*READ, *WRITE)),
+        Grant("directory/indexes", ("dynamodb:Query",)),
         Grant("counters", (*READ, *WRITE)),
         Grant("ledger", (*READ, "dynamodb:PutItem")),
         Grant("secret:providers", SECRET),
         Grant("secret:pepper", SECRET),
+        Grant("secrets:kept", SECRET),
+        Grant("secrets:kept/keys", KEEP),
     ),
     lock="proxy",
+    calls_models=True,
     tells_sinks=True,
     every="janitor_minutes",
     size=FunctionSize(memory=512, timeout=300),

@@ -16,8 +16,8 @@ from infra.stacks.names import bucket_export
 from infra.stacks.state import StateStack
 
 OBJECTS = "objects:"
-KEPT = f"arn:{PARTITION}:secretsmanager:{REGION}:{ACCOUNT}:secret:tollkeeper/%s/*"
-"""Credentials that are given at run time: store/secrets.py names them, with the environment in place of `%s`."""
+KEPT = "secrets:kept"
+"""Credentials that are given at run time, and keys renewed by themselves: `tollkeeper/<environment>/<kind>/…` (store/secrets.py)."""
 XRAY = "AwsSolutions-IAM5[Resource::*]"
 XRAY_REASON = "xray:PutTraceSegments, xray:PutTelemetryRecords and dynamodb:ListStreams take no resource (service authorization reference)."
 
@@ -38,8 +38,7 @@ def name_findings(grants: Sequence[Grant], env: Environment) -> dict[str, str]:
     buckets = [grant.resource.removeprefix(OBJECTS) for grant in grants if grant.resource.startswith(OBJECTS)]
     reason = "Their names are made at runtime; nothing else is in the bucket, or under the prefix."
     arns = [f"{bucket_export(env, bucket)}/*" for bucket in buckets]
-    if any(grant.resource == "secrets:kept" for grant in grants):
-        arns.append(_named(KEPT % env.name))
+    arns += [_named(_kept(grant.resource, env)) for grant in grants if grant.resource.startswith(KEPT)]
     return {f"AwsSolutions-IAM5[Resource::{arn}]": reason for arn in arns}
 
 
@@ -61,6 +60,11 @@ def arn_findings(grants: Sequence[ArnGrant], env: Environment) -> dict[str, str]
     return {f"AwsSolutions-IAM5[Resource::{_named(arn)}]": reason for arn in arns}
 
 
+def _kept(name: str, env: Environment) -> str:
+    kind = name.removeprefix(KEPT)
+    return f"arn:{PARTITION}:secretsmanager:{REGION}:{ACCOUNT}:secret:tollkeeper/{env.name}{kind}/*"
+
+
 def _named(arn: str) -> str:
     """As cdk-nag writes it."""
     return arn.replace(PARTITION, "<AWS::Partition>").replace(ACCOUNT, "<AWS::AccountId>").replace(REGION, "<AWS::Region>")
@@ -73,8 +77,8 @@ def _placed(arn: str) -> str:
 def _resources(name: str, env: Environment, state: StateStack) -> list[str]:
     if name == "secret:providers":
         return list(state.secrets.providers.values())
-    if name == "secrets:kept":
-        return [_placed(KEPT % env.name)]
+    if name.startswith(KEPT):
+        return [_placed(_kept(name, env))]
     if name.startswith("secret:"):
         return [state.secrets.own[name.removeprefix("secret:")]]
     if name.startswith(OBJECTS):

@@ -95,7 +95,7 @@ def test_the_roles_of_those_who_call_models_have_them_and_no_other_role(assembli
         for role, statement in assemblies["full"].statements()
         if actions_of(statement)[0].startswith(("bedrock", "sage", "sts"))
     ]
-    assert {role.partition("Role")[0] for role, _ in statements} == {"Proxy", "Batches"}
+    assert {role.partition("Role")[0] for role, _ in statements} == {"Proxy", "Batches", "Janitor"}
     resources = {text_of(resource) for _, statement in statements for resource in as_list(statement["Resource"])}
     for part in ("eu.anthropic.claude-sonnet-4-5", "nova-pro", "abc123", "role/models", "endpoint/my-endpoint", "endpoint/added-later"):
         assert [resource for resource in resources if part in resource], part

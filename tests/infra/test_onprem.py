@@ -42,7 +42,7 @@ def test_only_who_calls_models_and_the_probe_may_call_it(assembly):
     (api,) = assembly.all("AWS::ApiGateway::RestApi", "onprem")
     for statement in api.properties["Policy"]["Statement"]:
         (callers,) = next(iter(statement["Condition"].values())).values()
-        assert {text_of(caller).rstrip('"}]').rpartition("-")[2] for caller in callers} == {"proxy", "batches", "probe"}
+        assert {text_of(caller).rstrip('"}]').rpartition("-")[2] for caller in callers} == {"proxy", "batches", "janitor", "probe"}
     assert {statement["Effect"] for statement in api.properties["Policy"]["Statement"]} == {"Allow", "Deny"}
     allowed = [
         resource

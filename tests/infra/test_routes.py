@@ -1,14 +1,20 @@
 """The front door sends each request to the function that has its route."""
 
+import asyncio
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 
 from infra.functions import ALL
 
 from tollkeeper.admin.app import create_app as create_admin
+from tollkeeper.bootstrap import Installation
+from tollkeeper.catalog.providers import PROVIDERS
 from tollkeeper.clock import system
-from tollkeeper.edge.app import EdgeParts, create_app
+from tollkeeper.edge.app import create_app
 from tollkeeper.edge.problems import openai_error
+from tollkeeper.settings import Settings
 
 ASKED_BY_POST = {"/spend/calculate", "/global/spend/refresh", "/global/spend/end_users"}
 """They change nothing."""
@@ -33,12 +39,12 @@ def management() -> dict[str, set[str]]:
     return pages | {path: {method.upper() for method in methods} for path, methods in app.openapi()["paths"].items()}
 
 
-def llm() -> set[str]:
-    async def nothing() -> None:
-        pass
-
-    parts = EdgeParts(None, system, max_request_bytes=1, heartbeat_seconds=1, ready=nothing, on_stop=nothing)
-    return {route.path for route in create_app(parts).routes}
+@cache
+def llm() -> frozenset[str]:
+    """Of a whole installation: files, batches, tools and agents too."""
+    config = str(Path(__file__).parents[1] / "functions" / "gateway.yaml")
+    running = asyncio.run(Installation(Settings(config=config, state=":memory:")).start())
+    return frozenset(route.path for route in create_app(running._edge_parts(None)).routes)
 
 
 def test_every_management_route_reaches_a_management_function():
@@ -60,8 +66,13 @@ def test_every_report_reaches_the_reports():
 
 
 def test_every_llm_route_reaches_the_proxy():
-    assert "/v1/chat/completions" in llm()
+    assert {"/v1/chat/completions", "/v1/files", "/v1/batches", "/v1beta/models"} <= llm()
     assert astray(llm(), "proxy") == []
+
+
+def test_raw_provider_apis_reach_the_proxy():
+    """`/{provider}/{path}`, and LiteLLM's names for them."""
+    assert astray((f"/{name}/v1/models" for name in (*PROVIDERS, "vertex-ai", "azure", "cursor", "assemblyai")), "proxy") == []
 
 
 def test_no_two_functions_have_the_same_path():
