@@ -10,6 +10,7 @@ from tests.support.routing import Router, deployment, down, snapshot
 
 from tollkeeper.config.snapshot import Deployment, Prices, Rate
 from tollkeeper.errors import NoDeployment, UpstreamFailed
+from tollkeeper.routing.plan import Attempt, Plan
 
 THREE = tuple(deployment("g", name) for name in "abc")
 
@@ -152,3 +153,64 @@ async def test_tiers_hold_under_every_strategy() -> None:
     for name in ("least-busy", "latency-based-routing", "usage-based-routing-v2", "round_robin", "cost-based-routing"):
         router = well(*rows, router={"routing_strategy": name})
         assert {await router.ask() for _ in range(10)} == {"b"}, name
+
+
+CRITICAL = {1: 10.83, 2: 13.82, 3: 16.27}
+"""Chi-square by degrees of freedom, passed once in a thousand runs; the seeds are fixed."""
+
+
+def chi_square(found: dict[str, float], expected: dict[str, float], count: int) -> float:
+    return sum((found.get(name, 0.0) * count - share * count) ** 2 / (share * count) for name, share in expected.items())
+
+
+@pytest.mark.parametrize(
+    "strategy", ["simple-shuffle", "least-busy", "latency-based-routing", "usage-based-routing-v2", "capability-based"]
+)
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ({"a": {"weight": 60}, "b": {"weight": 40}}, {"a": 0.6, "b": 0.4}),
+        ({"a": {"weight": 5}, "b": {"weight": 3}, "c": {"weight": 2}}, {"a": 0.5, "b": 0.3, "c": 0.2}),
+        ({"a": {}, "b": {}, "c": {}, "d": {}}, dict.fromkeys("abcd", 0.25)),
+    ],
+)
+async def test_where_a_strategy_sees_no_difference_the_weights_decide(
+    strategy: str, rows: dict[str, dict[str, Any]], expected: dict[str, float]
+) -> None:
+    config = snapshot(*(deployment("g", name, **fields) for name, fields in rows.items()), router={"routing_strategy": strategy})
+    count, found = 3000, Counter[str]()
+    router = Router(config, down([], lambda: UpstreamFailed("x")), seed=5)
+    group = router.groups.find("g")
+    assert group is not None
+    for _ in range(count):
+        found[Plan(config, group, router.groups.find, router.random).first().deployment.id] += 1
+    shares = {name: found[name] / count for name in found}
+    assert chi_square(shares, expected, count) < CRITICAL[len(expected) - 1]
+
+
+async def test_round_robin_over_many_processes_is_even() -> None:
+    config = snapshot(*THREE, router={"routing_strategy": "round_robin"})
+    found: Counter[str] = Counter()
+    for seed in range(300):
+        router = Router(config, down([], lambda: UpstreamFailed("x")), seed=seed)
+        for _ in range(5):
+            found[await router.ask()] += 1
+    assert chi_square({name: found[name] / 1500 for name in found}, dict.fromkeys("abc", 1 / 3), 1500) < CRITICAL[2]
+
+
+async def test_adaptive_divides_by_what_was_measured() -> None:
+    """Two seconds against one: half as likely, within the width of a bucket."""
+    table, clock = MemoryTable(), FakeClock()
+    seconds = {"a": 1.0, "b": 2.0}
+
+    def answer(step: Attempt) -> None:
+        clock.time += seconds[step.deployment.id]
+
+    config = snapshot(deployment("g", "a"), deployment("g", "b"), router={"routing_strategy": "adaptive"})
+    router = Router(config, answer, table, clock, 4)
+    for _ in range(40):
+        await router.ask()
+    group = router.groups.find("g")
+    assert group is not None
+    found = Counter(Plan(config, group, router.groups.find, router.random, health=router.fleet).first().deployment.id for _ in range(2000))
+    assert 1.2 < found["a"] / found["b"] < 2.8
