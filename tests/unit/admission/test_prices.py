@@ -65,3 +65,33 @@ async def test_the_price_is_that_of_the_day(now: str, cost: int) -> None:
         Said(body={**completion(), "usage": USAGE}), clock=StillClock(from_iso(now)), info={**PRICES, "price_changes": [change]}
     )
     assert entry["cost"] == cost
+
+
+async def test_hardware_by_the_hour_is_shared_by_the_time_a_call_takes() -> None:
+    clock = StillClock()
+
+    def slow(_: OutboundRequest) -> Said:
+        clock.advance(1.8)
+        return Said(body={**completion(), "usage": USAGE})
+
+    row = model("fast", "hosted_vllm/llama", "http://x.test/v1", model_info={"gpu_hour_cost": 4, "gpu_hour_share": 8})
+    wired = await wire(slow, row, clock=clock)
+    assert (await wired.chat(await wired.new_key(max_budget=1))).status_code == 200
+    [entry] = await wired.ledger()
+    assert entry["cost"] == 4 * 10**9 * 1800 // 3_600_000 // 8
+    assert entry["cost_parts"] == {"compute": entry["cost"]}
+
+
+async def test_more_than_the_timeout_is_never_billed() -> None:
+    clock = StillClock()
+
+    def slow(_: OutboundRequest) -> Said:
+        clock.advance(900)
+        return Said(body={**completion(), "usage": USAGE})
+
+    row = model("fast", "hosted_vllm/llama", "http://x.test/v1", model_info={"gpu_hour_cost": 3.6}, timeout=10)
+    wired = await wire(slow, row, clock=clock)
+    assert (await wired.chat(await wired.new_key(max_budget=0.02))).status_code == 200
+    [entry] = await wired.ledger()
+    assert entry["cost"] == 10_000_000
+    assert (await wired.chat(await wired.new_key(max_budget=0.009))).status_code == 422

@@ -192,6 +192,7 @@ def _line(request: Mapping[str, Any], tariff: Tariff, shape: _Shape, *, tokens: 
     fees = shape.found.tool_uses * max(TOOL_FEE_FEMTO, *prices.fees.values(), 0)
     fixed = tokens * input_rate + _dearest(prices, ("request",), tokens) * _searches(request) + fees
     fixed += output_rate * len(orjson.dumps(request["prediction"])) if request.get("prediction") else 0
+    fixed += prices.compute * prices.compute_ms
     likely = tokens // _ESTIMATED_BYTES_PER_TOKEN * input_rate + output_rate * min(most, _ESTIMATED_OUTPUT)
     if tariff.provider.startswith("xai") and _LIMIT_IGNORED.search(tariff.model) and most:
         # The limit buys nothing here: all the model can say is part of the price of asking.

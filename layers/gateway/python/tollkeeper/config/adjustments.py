@@ -18,12 +18,13 @@ from typing import Any
 from tollkeeper.catalog.surcharges import MILLION
 from tollkeeper.config.findings import Findings, Path
 from tollkeeper.config.litellm_keys import is_billed
-from tollkeeper.config.pricing import priced
+from tollkeeper.config.pricing import FROM_CONFIG, priced
 from tollkeeper.config.schema import Margin
 from tollkeeper.config.snapshot import PriceChange, Prices
 from tollkeeper.money import usd_to_femto
 
 GLOBAL = "global"
+_MS_PER_HOUR = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,14 @@ def _each(prices: Prices, added: Mapping[str, Any]) -> Prices:
 
 def _millionths(share: float | None) -> int:
     return round(Decimal(str(share or 0)) * MILLION)
+
+
+def by_the_hour(prices: Prices | None, hour: float, share: int, timeout: float) -> Prices:
+    """With what a call pays for the time it occupies hardware that costs `hour` dollars and serves `share` calls at once, up to `timeout`
+    seconds. Tokens without a price are free then.
+    """
+    millisecond = -(-usd_to_femto(hour) // (_MS_PER_HOUR * share))
+    return replace(prices or Prices({}, FROM_CONFIG), compute=millisecond, compute_ms=round(timeout * 1000))
 
 
 def with_changes(base: Prices | None, changes: list[dict[str, Any]], path: Path, findings: Findings) -> Prices | None:

@@ -13,7 +13,7 @@ from tollkeeper.catalog.profiles import quirks_for
 from tollkeeper.catalog.provider import Blank
 from tollkeeper.catalog.providers import PROVIDERS, Provider, base_url_for, dialect_for
 from tollkeeper.catalog.vertex import located
-from tollkeeper.config.adjustments import Adjustments, with_changes
+from tollkeeper.config.adjustments import Adjustments, by_the_hour, with_changes
 from tollkeeper.config.auth import AuthReader
 from tollkeeper.config.findings import Findings, Path, did_you_mean
 from tollkeeper.config.labels import abilities, labels_of, windows_of
@@ -271,6 +271,9 @@ class _Builder:
         found = priced(given, known, self._findings)
         if found is not None and known is None:
             found = price_data.surcharged(found, target.provider.name, target.model)
+        if self._info.gpu_hour_cost is not None:
+            seconds = self._params.timeout or self._shop.defaults.timeout
+            found = by_the_hour(found, self._info.gpu_hour_cost, self._info.gpu_hour_share or 1, seconds)
         changes = self._info.price_changes or []
         found = with_changes(found, changes, (*self._path, "model_info", "price_changes"), self._findings)
         return self._shop.adjustments.of(target.provider.name, found) if found else None

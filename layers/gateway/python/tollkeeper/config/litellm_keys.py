@@ -111,8 +111,8 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
         auto_router_embedding_model auto_router_config_path complexity_router_config complexity_router_default_model
     """),
     "model_info": _words("""
-        disable_background_health_check
-        id mode base_model access_groups access_windows region labels max_tokens max_input_tokens max_output_tokens price_changes
+        disable_background_health_check id mode base_model access_groups access_windows region labels max_tokens
+        max_input_tokens max_output_tokens price_changes gpu_hour_cost gpu_hour_share
     """),
     "litellm_settings": _words("""
         drop_params request_timeout num_retries fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks

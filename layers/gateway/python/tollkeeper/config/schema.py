@@ -162,6 +162,9 @@ class Info(Section):
     max_input_tokens: Count | None = None
     max_output_tokens: Count | None = None
     price_changes: list[dict[str, Any]] | None = None
+    gpu_hour_cost: Dollars | None = None
+    """Dollars for an hour of the hardware behind this deployment, shared by `gpu_hour_share` calls at once (1)."""
+    gpu_hour_share: Annotated[int, Field(ge=1)] | None = None
 
 
 class Entry(Section):

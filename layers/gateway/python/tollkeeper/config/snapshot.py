@@ -64,6 +64,9 @@ class Prices:
     """Service tier → millionths of the listed rate, where `rates` has none of its own (`input@flex`)."""
     fees: dict[str, int] = field(default_factory=dict)
     """Femto-dollars for each use of a tool the provider runs by itself: web_search, file_search, code_interpreter."""
+    compute: int = 0
+    """Femto-dollars for each millisecond that a call occupies hardware of one's own; at most `compute_ms` of them are billed."""
+    compute_ms: int = 0
     discount: int = 0
     """Millionths taken off the list (`cost_discount_config`)."""
     margin: int = 0

@@ -25,6 +25,8 @@ class Usage:
     cost_usd: float | None = None
     requests: int = 1
     """What a price per call is charged for: one, or the searches of a rerank."""
+    occupied_ms: int = 0
+    """How long the call occupied the machine that served it: known to the gateway and to no answer."""
     service_tier: str = ""
     """The tier that served the call, where it is not the standard one: flex, priority, batch, fast."""
     tools: tuple[tuple[str, int], ...] = ()

@@ -28,8 +28,10 @@ class Account:
         """Seconds spent waiting for providers, up to the answer or its first content."""
         self._clock = clock
         self._started = clock.monotonic()
+        self._began_ms = 0
 
     def attempted(self, deployment: Deployment, *, fallback: bool) -> None:
+        self._began_ms = self.elapsed_ms()
         self.entry.attempts += 1
         self.entry.fallbacks += fallback
         self.answered(deployment)
@@ -71,7 +73,8 @@ class Account:
         """None: no usage, or no price is known."""
         if self.usage is None or self.prices is None:
             return None
-        return cost_of(self.usage, self.prices)
+        usage = replace(self.usage, occupied_ms=self.elapsed_ms() - self._began_ms) if self.prices.compute else self.usage
+        return cost_of(usage, self.prices)
 
     def elapsed(self) -> float:
         """Seconds since the call was let in."""

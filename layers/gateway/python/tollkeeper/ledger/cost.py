@@ -5,6 +5,8 @@ without a rate of its own is billed as what it is a part of: 1-hour cache write 
 reasoning, audio, image → output. A part larger than its whole cannot lie inside it: the provider counted it beside, and so it is billed
 (Azure's Grok: 29 prompt tokens, 157 of them cached). Where a provider states the cost of the call itself, that is the cost.
 
+Hardware of one's own may cost by the hour: a call then pays for the time it took, shared with as many as are served at once.
+
 A service tier (flex, priority, batch) has rates of its own (`input@flex`), or a factor on the listed ones. Tools the provider ran by itself
 have fees. Then the discount comes off, and the margin goes on, as in LiteLLM's cost_discount_config and cost_margin_config.
 """
@@ -49,6 +51,7 @@ class CostBreakdown:
     audio: NanoUSD = ZERO
     request: NanoUSD = ZERO
     tools: NanoUSD = ZERO
+    compute: NanoUSD = ZERO
     discount: NanoUSD = ZERO
     """What was taken off the list, as a positive number."""
     margin: NanoUSD = ZERO
@@ -81,6 +84,8 @@ def cost_of(usage: Usage, prices: Prices) -> CostBreakdown:
             parts[part] = parts.get(part, 0) + (femto if name != "audio_hour" else -(-femto // MS_PER_HOUR))
     if fees := sum(uses * prices.fees.get(tool, 0) for tool, uses in usage.tools):
         parts["tools"] = fees
+    if compute := min(usage.occupied_ms, prices.compute_ms) * prices.compute:
+        parts["compute"] = compute
     return _adjusted(sum(parts.values()), parts, prices)
 
 
