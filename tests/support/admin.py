@@ -92,6 +92,7 @@ class Admin:
     client: httpx.AsyncClient
     contract: Contract
     services: AdminServices
+    app: FastAPI
 
     async def call(self, method: str, path: str, *, caller: str | None = MASTER, **request: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {caller}"} if caller else {}
@@ -140,4 +141,4 @@ def make_admin(directory: Table | None = None, spend: SpendReader | None = None,
     app = create_app(made, openai_error)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     client = httpx.AsyncClient(transport=transport, base_url="http://gateway")
-    return Admin(store, clock, authenticator, client, _contract(app), made)
+    return Admin(store, clock, authenticator, client, _contract(app), made, app)

@@ -462,6 +462,7 @@ class CredentialRow(BaseModel):
     credential_name: str
     credential_values: dict[str, Any]
     credential_info: dict[str, Any]
+    display_name: str | None
 
 
 class Credentials(BaseModel):

@@ -42,12 +42,14 @@ class NewCredential(Row):
     credential_info: Json = Field(default_factory=dict)
     credential_values: Json | None = None
     model_id: Name | None = None
+    display_name: Name | None = None
 
 
 class PatchCredential(Row):
     credential_name: Name | None = None
     credential_info: Json | None = None
     credential_values: Json | None = None
+    display_name: Name | None = None
 
 
 @router.post("/credentials", **a.answers(a.Done))
@@ -63,7 +65,12 @@ async def new(body: NewCredential, services: Services, actor: Acting) -> dict[st
     if await _find(services, body.credential_name) is not None:
         raise _exists(body.credential_name)
     kept = await _kept(services, body.credential_name, values)
-    record = CredentialRecord(credential_name=body.credential_name, credential_info=body.credential_info, credential_values=kept)
+    record = CredentialRecord(
+        credential_name=body.credential_name,
+        credential_info=body.credential_info,
+        credential_values=kept,
+        display_name=body.display_name,
+    )
     try:
         await services.revisions.create(record, actor)
     except ConditionFailed:
@@ -100,6 +107,8 @@ async def patch(credential_name: PathName, body: PatchCredential, services: Serv
     record = await _existing(services, credential_name)
     values = _merged(record.credential_values, body.credential_values)
     changes: dict[str, Any] = {"credential_values": await _kept(services, credential_name, values)}
+    if "display_name" in body.model_fields_set:
+        changes["display_name"] = body.display_name
     if body.credential_info is not None:
         changes["credential_info"] = _merged(record.credential_info, body.credential_info)
     fresh = await services.revisions.change(record, changes, actor)
@@ -162,9 +171,9 @@ def _merged(old: Mapping[str, Any], patch: Mapping[str, Any] | None) -> dict[str
 
 
 def _row(record: CredentialRecord) -> dict[str, Any]:
-    return _shown(record.credential_name, record.credential_values, record.credential_info)
+    return _shown(record.credential_name, record.credential_values, record.credential_info, record.display_name)
 
 
-def _shown(name: str, values: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(name: str, values: Mapping[str, Any], info: Mapping[str, Any], display_name: str | None = None) -> dict[str, Any]:
     masked = {each: MASKED if each in SECRET_KEYS else value for each, value in values.items()}
-    return {"credential_name": name, "credential_values": masked, "credential_info": dict(info)}
+    return {"credential_name": name, "credential_values": masked, "credential_info": dict(info), "display_name": display_name}

@@ -99,6 +99,12 @@ async def delete(body: MemberDelete, services: Services, actor: Acting) -> dict[
     return await row_of(services, await Crew(services, actor).leave(team, body.user_id, body.user_email))
 
 
+@router.post("/{team_id}/member/{user_id}/reset_budget", **a.answers(a.MemberReset))
+async def reset_budget(team_id: PathName, user_id: PathName, services: Services, actor: Acting) -> dict[str, Any]:
+    """LiteLLM's other name for reset_spend."""
+    return await reset_spend(team_id, user_id, services, actor)
+
+
 @router.post("/{team_id}/member/{user_id}/reset_spend", **a.answers(a.MemberReset))
 async def reset_spend(team_id: PathName, user_id: PathName, services: Services, actor: Acting) -> dict[str, Any]:
     """Lets the member begin their present period anew. The ledger keeps every call as it was."""

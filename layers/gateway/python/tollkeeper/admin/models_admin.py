@@ -6,7 +6,7 @@ credential given here goes to the secret manager, and the record says where it l
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
@@ -48,7 +48,9 @@ class PatchModel(Row):
 
 
 class UpdateModel(PatchModel):
-    """`model_info.id` says which."""
+    """`id`, or `model_info.id`, says which."""
+
+    id: Name | None = None
 
 
 class OneModel(Row):
@@ -56,6 +58,8 @@ class OneModel(Row):
 
 
 class ListModels(BaseModel):
+    """`sortBy` without a value keeps the order of the file, then of making."""
+
     page: int = Field(1, ge=1, le=1_000_000)
     size: int = Field(50, ge=1, le=500)
     model: Name | None = None
@@ -63,6 +67,10 @@ class ListModels(BaseModel):
     search: Name | None = None
     blocked: bool | None = None
     access_group: Name | None = None
+    teamId: Name | None = None  # noqa: N815
+    wildcard_only: bool = False
+    sortBy: Literal["model_name", "created_at", "updated_at", "status"] | None = None  # noqa: N815
+    sortOrder: Literal["asc", "desc"] = "asc"  # noqa: N815
 
 
 @router.post("/model/new", **a.answers(a.ModelRow))
@@ -79,7 +87,7 @@ async def new(body: NewModel, services: Services, actor: Acting) -> dict[str, An
 
 @router.post("/model/update", **a.answers(a.ModelRow))
 async def update(body: UpdateModel, services: Services, actor: Acting) -> dict[str, Any]:
-    model_id = str((body.model_info or {}).get("id") or "")
+    model_id = body.id or str((body.model_info or {}).get("id") or "")
     if not model_id:
         raise BadRequest("Name the model, in model_info.id.", param="model_info.id")
     return await _change(model_id, body, services, actor)
@@ -113,8 +121,11 @@ async def unblock(body: OneModel, services: Services, actor: Acting) -> dict[str
 @router.get("/model/info", **a.answers(a.ModelInfos))
 async def info(services: Services, actor: Acting, litellm_model_id: QueryName | None = None) -> dict[str, Any]:
     """The deployments behind every model that the caller may use."""
-    rows = [info_row(deployment, record) for deployment, record in await _visible(services, actor)]
-    return {"data": [row for row in rows if litellm_model_id in (None, row["model_info"]["id"])]}
+    visible = await _visible(services, actor)
+    found = [info_row(deployment, record) for deployment, record in visible if litellm_model_id in (None, deployment.id)]
+    if litellm_model_id is not None and not found:
+        raise NotFound(f"Model id = {litellm_model_id} not found on litellm proxy", param="litellm_model_id")
+    return {"data": found}
 
 
 @router.get("/v1/model/info", **a.answers(a.ModelInfos))
@@ -132,7 +143,11 @@ async def info_page(services: Services, actor: Acting, asked: Annotated[ListMode
         and (asked.search is None or contains(asked.search, deployment.group, deployment.model))
         and (asked.blocked is None or asked.blocked == bool(record and record.blocked))
         and (asked.access_group is None or asked.access_group in deployment.access_groups)
+        and (asked.teamId is None or deployment.info.get("team_id") == asked.teamId)
+        and ("*" in deployment.group or not asked.wildcard_only)
     ]
+    if asked.sortBy is not None:
+        found.sort(key=lambda row: str(_sorted_by(row, str(asked.sortBy))), reverse=asked.sortOrder == "desc")
     shown = found[(asked.page - 1) * asked.size : asked.page * asked.size]
     counts = {"total_count": len(found), "current_page": asked.page, "total_pages": pages(len(found), asked.size), "size": asked.size}
     return {"data": shown, **counts}
@@ -223,6 +238,11 @@ async def _visible(services: AdminServices, actor: Actor) -> list[tuple[Deployme
     }
     allowed = set(names) if actor.is_admin else set(visible_models(actor.principal, names))
     return [(deployment, record) for deployment, record in found if deployment.group in allowed]
+
+
+def _sorted_by(row: Mapping[str, Any], name: str) -> Any:
+    """gateway.yaml's models have no dates: they come first."""
+    return row["model_info"].get({"status": "db_model"}.get(name, name)) or "" if name != "model_name" else row["model_name"]
 
 
 def _readable(record: ModelRecord) -> Deployment | None:

@@ -164,6 +164,14 @@ async def list_teams(
     return [await row_of(services, team) for team in teams]
 
 
+@router.get("/team/available", **a.answers(list[a.TeamRow]))
+async def available(services: Services, actor: Acting) -> list[dict[str, Any]]:
+    """The teams of `default_internal_user_params.available_teams` that the caller is not in yet."""
+    names = (services.settings.get("default_internal_user_params") or {}).get("available_teams") or ()
+    teams = [await services.revisions.find(TEAM, str(name)) for name in names]
+    return [await row_of(services, team) for team in teams if team and not (actor.user_id and team.member(actor.user_id))]
+
+
 @router.get("/v2/team/list", **a.answers(a.TeamPage))
 async def page_teams(services: Services, actor: Acting, asked: Annotated[ListTeams, Query()]) -> dict[str, Any]:
     teams = in_order(await _listed(services, actor, asked), asked.sort_by, descending=asked.sort_order == "desc")

@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
+from tollkeeper.admin.views import stamps
 from tollkeeper.auth.records_models import ModelRecord
+from tollkeeper.config.litellm_keys import SECRET_KEYS
 from tollkeeper.config.snapshot import Deployment
 from tollkeeper.money import FEMTO_PER_USD
 
+_UNSHOWN = SECRET_KEYS | {"headers", "extra_headers"}
 _PRICES = {
     "input_cost_per_token": "input",
     "output_cost_per_token": "output",
@@ -18,14 +21,18 @@ _PRICES = {
 
 
 def info_row(deployment: Deployment, record: ModelRecord | None) -> dict[str, Any]:
-    """`record` None: gateway.yaml's. No credential and no reference to one is shown."""
+    """`record` None: gateway.yaml's. No credential and no reference to one is shown; the other parameters of a record are, as they were
+    given.
+    """
     params = {"model": f"{deployment.provider}/{deployment.model}", "rpm": deployment.rpm, "tpm": deployment.tpm}
     given = {"api_base": deployment.base_url or None, "weight": deployment.weight, "order": deployment.order}
+    own = {name: value for name, value in record.litellm_params.items() if name not in _UNSHOWN} if record else {}
     return {
         "model_name": deployment.group,
-        "litellm_params": {name: value for name, value in {**params, **given}.items() if value is not None},
+        "litellm_params": {name: value for name, value in {**params, **given, **own}.items() if value is not None},
         "model_info": {
             **deployment.info,
+            **(record.model_info if record else {}),
             "id": deployment.id,
             "db_model": record is not None,
             "blocked": bool(record and record.blocked),
@@ -37,6 +44,7 @@ def info_row(deployment: Deployment, record: ModelRecord | None) -> dict[str, An
             "max_output_tokens": deployment.max_output_tokens,
             "access_groups": list(deployment.access_groups),
             **{column: _price(deployment, name) for column, name in _PRICES.items()},
+            **(stamps(record) if record else {}),
         },
     }
 
@@ -60,6 +68,7 @@ def _group(name: str, rows: list[Deployment]) -> dict[str, Any]:
         "mode": rows[0].mode,
         "tpm": sum(row.tpm or 0 for row in rows) or None,
         "rpm": sum(row.rpm or 0 for row in rows) or None,
+        **{name: any(row.info.get(name) for row in rows) for row in rows for name in row.info if name.startswith("supports_")},
     }
 
 

@@ -36,6 +36,7 @@ class CredentialRecord(Record):
     credential_name: str
     credential_info: Mapping[str, Any] = field(default_factory=dict)
     credential_values: Mapping[str, Any] = field(default_factory=dict)
+    display_name: str | None = None
 
     def address(self) -> dict[str, str]:
         return {"pk": items.ROUTES_PK, "sk": items.credential_sk(self.credential_name)}
