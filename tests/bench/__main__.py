@@ -1,7 +1,8 @@
 """`make bench`: what a request costs. Prints; asserts nothing. Milliseconds are this machine's, the ratios travel.
 
 1. In process: CPU per small buffered chat and per 100-chunk stream through the whole edge (key, model access, plan, provider on a socket in
-   another process, ledger row in SQLite), one at a time and 16 at once, beside a bare Starlette + httpx proxy doing none of that.
+   another process, ledger row in SQLite), one at a time and 16 at once, beside a bare Starlette + httpx proxy doing none of that. With a
+   plain key, and with one that has a budget and a rate limit (a hold, its settlement and a minute's counter more in the store).
 2. What functions/proxy imports: CPU seconds, number of modules, and whether anything heavy is among them.
 """
 
@@ -36,14 +37,16 @@ async def main() -> None:
     try:
         await _listening(port)
         base = f"http://127.0.0.1:{port}/v1"
-        gateway, key = await _gateway(base)
+        gateway, keys = await _gateway(base)
         peer = _bare_proxy(base)
         print(f"{'CPU ms per request':38}{'ours':>10}{'bare proxy':>12}{'ratio':>8}")
-        for name, body, count, at_once in (
-            ("buffered chat, 1 at a time", _body(stream=False), 600, 1),
-            ("buffered chat, 16 at once", _body(stream=False), 1600, 16),
-            (f"{CHUNKS}-chunk stream, 1 at a time", _body(stream=True), 150, 1),
-            (f"{CHUNKS}-chunk stream, 16 at once", _body(stream=True), 320, 16),
+        for name, key, body, count, at_once in (
+            ("buffered chat, 1 at a time", keys[0], _body(stream=False), 600, 1),
+            ("buffered chat, 16 at once", keys[0], _body(stream=False), 1600, 16),
+            ("… with budget and rpm, 1 at a time", keys[1], _body(stream=False), 600, 1),
+            ("… with budget and rpm, 16 at once", keys[1], _body(stream=False), 1600, 16),
+            (f"{CHUNKS}-chunk stream, 1 at a time", keys[0], _body(stream=True), 150, 1),
+            (f"{CHUNKS}-chunk stream, 16 at once", keys[0], _body(stream=True), 320, 16),
         ):
             ours, theirs = await _paired(gateway, peer, key, body, count, at_once)
             print(f"{name:38}{ours:>10.3f}{theirs:>12.3f}{ours / theirs:>8.2f}")
@@ -95,15 +98,16 @@ async def _call(app: App, key: str, body: bytes) -> None:
     assert status == [200]
 
 
-async def _gateway(base: str) -> tuple[App, str]:
-    """With a virtual key, prices and a ledger, all in memory."""
+async def _gateway(base: str) -> tuple[App, list[str]]:
+    """With two virtual keys, prices and a ledger, all in memory."""
     text = json.dumps(config_of(model("fast", "openai/gpt-4o-mini", base)))
     settings = Settings(state=":memory:", master_key=MASTER_KEY)
     running = await Installation(settings, snapshot=compile_config(text, env=lambda _: None)).start()
     transport = httpx.ASGITransport(app=keys_app(running))
     async with httpx.AsyncClient(transport=transport, base_url="http://x", headers={"authorization": f"Bearer {MASTER_KEY}"}) as admin:
-        key = (await admin.post("/key/generate", json={"models": ["fast"]})).json()["key"]
-    return running.proxy_app(), key
+        asked = [{"models": ["fast"]}, {"models": ["fast"], "max_budget": 100_000, "rpm_limit": 10_000_000}]
+        keys = [(await admin.post("/key/generate", json=body)).json()["key"] for body in asked]
+    return running.proxy_app(), keys
 
 
 def _bare_proxy(base: str) -> App:

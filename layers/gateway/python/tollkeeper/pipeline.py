@@ -37,6 +37,7 @@ from tollkeeper.routing.auto import Embed, Vector
 from tollkeeper.routing.failover import finish, first_success
 from tollkeeper.routing.health import ALWAYS_WELL, Health
 from tollkeeper.routing.resolve import Groups, ModelGroup
+from tollkeeper.store.together import started, together
 
 log = logging.getLogger("tollkeeper.pipeline")
 
@@ -84,7 +85,7 @@ class Gateway:
         self._ledger = ledger
         self._clock = clock
         self._books_before_reply = books_before_reply
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Future[None]] = set()
 
     async def serve(self, call: Call) -> Answer:
         """Returns when the answer is whole, or when a stream's first content is in. Raises TollkeeperError."""
@@ -167,7 +168,10 @@ class Gateway:
         await self._closed(booking, waiting=visit.call.principal is not None)
 
     async def _closed(self, booking: Coroutine[Any, Any, None], *, waiting: bool = False) -> None:
-        task = asyncio.create_task(booking)
+        task = started(booking, immediate=self._doorkeeper.immediate)
+        if task.done():
+            task.result()  # raises what it raised
+            return
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
         if self._books_before_reply or waiting:
@@ -178,7 +182,8 @@ class Gateway:
         entry = visit.account.entry
         await self._ledger.record(entry)
         settling = self._doorkeeper.settle(visit.ticket, NanoUSD(cost), tokens)
-        await asyncio.gather(settling, finish(visit.plan, tokens=tokens, output_tokens=entry.output_tokens, error=error))
+        finishing = finish(visit.plan, tokens=tokens, output_tokens=entry.output_tokens, error=error)
+        await together((settling, finishing), immediate=self._doorkeeper.immediate)
 
     def _embedder(self, call: Call) -> EmbedFor:
         """For auto-routers that go by meaning: the embeddings are calls of this caller, booked as such."""

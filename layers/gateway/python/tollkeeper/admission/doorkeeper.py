@@ -5,7 +5,7 @@ upstream is no cap. A key without budget and limit asks the store nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any
@@ -25,6 +25,7 @@ from tollkeeper.dialects.base import Json
 from tollkeeper.errors import BadRequest, BudgetExceeded, RateLimited, UpstreamRateLimited
 from tollkeeper.limits.rate import NOTHING, Admission, Limits
 from tollkeeper.money import ZERO, NanoUSD
+from tollkeeper.store.together import started, together
 
 LIMIT_FIELDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 """The hub's names for an output limit: of several the smallest counts, and one goes upstream."""
@@ -83,6 +84,11 @@ class Doorkeeper:
         self._min_output_tokens = min_output_tokens
         self._on_refusal = on_refusal
 
+    @property
+    def immediate(self) -> bool:
+        """Whether the counters' store never waits (store/together.py)."""
+        return self._budgets.immediate
+
     async def admit(
         self, payer: Payer, body: Json, raw: bytes, deployments: Sequence[Deployment], *, output: bool = True, units: Units | None = None
     ) -> Ticket:
@@ -92,24 +98,24 @@ class Doorkeeper:
         if not caps and not rates:
             return Ticket(body, payer, output=output, units=units)
         estimate = expected_tokens(body, len(raw)) if rates else 0
-        reserving = asyncio.ensure_future(self._reserve(caps, body, raw, deployments, output=output, units=units))
-        counting = asyncio.ensure_future(self._limits.admit(rates, estimate))
+        at_once = self._budgets.immediate
+        reserving = started(self._reserve(caps, body, raw, deployments, output=output, units=units), immediate=at_once or not caps)
+        counting = started(self._limits.admit(rates, estimate), immediate=at_once or not rates)
         try:
-            await asyncio.gather(reserving, counting)
+            ticket, counted = await reserving, await counting
         except BaseException as refusal:
             await self._give_back(reserving, counting)
             if isinstance(refusal, BudgetExceeded | RateLimited):
                 self._on_refusal(refusal.type)
             raise
-        ticket = reserving.result()
-        ticket.payer, ticket.counted = payer, counting.result()
-        ticket.headers.update(ticket.counted.headers)
+        ticket.payer, ticket.counted = payer, counted
+        ticket.headers.update(counted.headers)
         return ticket
 
     def is_capped(self, payer: Payer) -> bool:
         """Whether a hard budget binds this payer."""
         caps = scope_caps(money_owners(payer, self.policy), self._clock.now(), self._zone)
-        return any(cap.cap is not None and cap.enforcement == "hard" and cap.mode == "enforce" for cap in caps)
+        return any(cap.binds for cap in caps)
 
     async def admit_flat(self, payer: Payer, amount: NanoUSD | None, *, on: str, counted: bool = True) -> Ticket:
         """For a call whose cost no answer tells: it costs `amount` (None: nobody knows, which a hard budget refuses).
@@ -167,11 +173,9 @@ class Doorkeeper:
         """Books what the call cost in every scope and ends it. Never raises."""
         holds = [hold for hold in (ticket.hold, ticket.place) if hold is not None]
         spenders = ticket.payer.spenders() if ticket.payer else []
-        await asyncio.gather(
-            *(self._budgets.settle(hold, cost) for hold in holds),
-            self._limits.settle(ticket.counted, tokens),
-            self._spending.note(spenders, cost),
-        )
+        ends: list[Coroutine[Any, Any, object]] = [self._budgets.settle(hold, cost) for hold in holds]
+        ends += [self._limits.settle(ticket.counted, tokens), self._spending.note(spenders, cost)]
+        await together(ends, immediate=self._budgets.immediate)
 
     async def _reserve(
         self, caps: Sequence[ScopeCap], body: Json, raw: bytes, deployments: Sequence[Deployment], *, output: bool, units: Units | None

@@ -4,7 +4,6 @@ Budget counters exist only where there is a budget, and a key without one asks t
 has a spend to show, one unconditional write after the call adds to `<scope> / lifetime`. It is for showing: the ledger is the truth.
 """
 
-import asyncio
 import logging
 from collections.abc import Iterable
 from datetime import tzinfo
@@ -16,6 +15,7 @@ from tollkeeper.errors import StoreUnavailable
 from tollkeeper.money import NanoUSD
 from tollkeeper.store.items import LIFETIME_SK, scope_pk
 from tollkeeper.store.table import Table
+from tollkeeper.store.together import is_immediate, together
 
 log = logging.getLogger("tollkeeper.spending")
 _ANY = NanoUSD(0)
@@ -27,6 +27,7 @@ class Spending:
     def __init__(self, budgets: Budgets, counters: Table, clock: Clock, zone: tzinfo) -> None:
         self._budgets = budgets
         self._table = counters
+        self._immediate = is_immediate(counters)
         self._clock = clock
         self._zone = zone
 
@@ -40,7 +41,7 @@ class Spending:
                 log.warning("lifetime_spend_not_noted %s", error.message)
 
         if cost:
-            await asyncio.gather(*(one(kind, ids) for kind, ids in scopes))
+            await together((one(kind, ids) for kind, ids in scopes), immediate=self._immediate)
 
     async def spent(self, kind: ScopeKind, scope_id: str, budget_duration: str | None) -> tuple[NanoUSD, float | None]:
         """Nano-dollars, and when the window ends (epoch seconds; None: never). Raises StoreUnavailable."""

@@ -29,7 +29,7 @@ from tollkeeper.budgets.janitor import Janitor
 from tollkeeper.budgets.reserve import Budgets
 from tollkeeper.budgets.windows import zone_named
 from tollkeeper.config.snapshot import Deployment, Snapshot
-from tollkeeper.edge.app import EdgeParts, create_app, not_found
+from tollkeeper.edge.app import EdgeParts, create_app, not_found, straight
 from tollkeeper.edge.health_checks import HealthChecks
 from tollkeeper.errors import StoreUnavailable
 from tollkeeper.ledger.book import Ledger
@@ -134,7 +134,7 @@ class Running:
 
     def edge_app(self, fallback: ASGIApp | None = None, background: Callable[[], Coroutine[Any, Any, None]] | None = None) -> ASGIApp:
         """`fallback` gets what is no LLM route; `background` runs as long as the server does."""
-        return self._refreshed(create_app(replace(self._edge_parts(fallback), background=background)))
+        return self._refreshed(straight(create_app(replace(self._edge_parts(fallback), background=background))))
 
     def _refreshed(self, app: ASGIApp) -> ASGIApp:
         """Before each request, models that were added or changed in the directory (a read every few seconds, shared by all)."""

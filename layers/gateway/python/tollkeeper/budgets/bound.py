@@ -280,7 +280,7 @@ def _prices(rate: Rate, input_tokens: int) -> list[int]:
 def _at(request: Mapping[str, Any], path: tuple[str, ...]) -> int | None:
     value: Any = request
     for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
+        value = value.get(name) if isinstance(value, dict) else None
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**53 else None
 
 

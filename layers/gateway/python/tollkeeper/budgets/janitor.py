@@ -37,6 +37,10 @@ class Register:
         self._known: set[tuple[str, str]] = set()
         self._hour = 0
 
+    def knows(self, windows: Iterable[tuple[str, str]], created: float) -> bool:
+        """Whether nothing would have to be written for these."""
+        return int(created // _HOUR) == self._hour and self._known.issuperset(windows)
+
     async def enlist(self, windows: Iterable[tuple[str, str]], created: float) -> None:
         """`windows` are (scope, window) keys. Raises StoreUnavailable; the next hold then tries again."""
         hour = int(created // _HOUR)

@@ -95,13 +95,13 @@ class Survey:
 
 def survey(request: Mapping[str, Any]) -> Survey:
     """Reads OpenAI, Anthropic, Gemini, Converse and Ollama shapes. Never raises: what it does not understand counts as text."""
-    tools = [tool for tool in _list(request.get("tools")) if isinstance(tool, Mapping)]
+    tools = [tool for tool in _list(request.get("tools")) if isinstance(tool, dict)]
     uses = sum(map(_uses, tools)) + sum(_TOOL_USES for switch in _TOOL_SWITCHES if request.get(switch))
     return Survey(
         media=tuple(_media(request)),
         has_tools=bool(tools or request.get("functions") or request.get("toolConfig")),
         tool_uses=uses,
-        referenced=any(request.get(name) for name in _REFERENCES) or isinstance(request.get("prompt"), Mapping),
+        referenced=any(request.get(name) for name in _REFERENCES) or isinstance(request.get("prompt"), dict),
         formatted=any(request.get(name) for name in _FORMS),
     )
 
@@ -140,7 +140,7 @@ def _uses(tool: Mapping[str, Any]) -> int:
 def _media(request: Mapping[str, Any]) -> Iterator[Media]:
     for name in ("messages", "input", "contents"):
         for message in _list(request.get(name)):
-            if isinstance(message, Mapping):
+            if isinstance(message, dict):
                 yield from _in_parts(message.get("content"))
                 yield from _in_parts(message.get("parts"))
                 yield from (Media("image", len(image)) for image in _list(message.get("images")) if isinstance(image, str))
@@ -149,13 +149,13 @@ def _media(request: Mapping[str, Any]) -> Iterator[Media]:
 
 def _in_parts(parts: Any) -> Iterator[Media]:
     for part in _list(parts):
-        if not isinstance(part, Mapping):
+        if not isinstance(part, dict):
             continue
         found = _part(part)
         if found is not None:
             yield found
         for nested in (part, part.get("toolResult"), part.get("output")):
-            content = nested.get("content") if isinstance(nested, Mapping) else nested
+            content = nested.get("content") if isinstance(nested, dict) else nested
             yield from _in_parts(content)
 
 
@@ -163,7 +163,7 @@ def _part(part: Mapping[str, Any]) -> Media | None:
     kind = part.get("type")
     reader = _TYPED.get(kind) if isinstance(kind, str) else None
     if reader is None:
-        reader = next((read for name, read in _KEYED.items() if isinstance(part.get(name), Mapping)), None)
+        reader = next((read for name, read in _KEYED.items() if isinstance(part.get(name), dict)), None)
     return reader(part) if reader else None
 
 
@@ -180,7 +180,7 @@ def _audio(part: Mapping[str, Any]) -> Media:
 def _file(part: Mapping[str, Any]) -> Media | None:
     """A file's text can be larger than its bytes; plain text is counted where it stands."""
     source = part.get("source")
-    if isinstance(source, Mapping) and source.get("type") in {"text", "content"}:
+    if isinstance(source, dict) and source.get("type") in {"text", "content"}:
         return None
     return Media("opaque", _payload(part))
 
@@ -236,7 +236,7 @@ def _encoded(text: str) -> bool:
 def _strings(value: Any, depth: int = 4) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping) and depth:
+    elif isinstance(value, dict) and depth:
         for name, each in value.items():
             if name not in {"text", "content"}:
                 yield from _strings(each, depth - 1)
@@ -247,7 +247,7 @@ def _first(value: Mapping[str, Any], names: tuple[str, ...], depth: int = 3) -> 
     for name in names:
         if isinstance(value.get(name), str):
             return str(value[name]).lower()
-    nested = (_first(each, names, depth - 1) for each in value.values() if isinstance(each, Mapping) and depth)
+    nested = (_first(each, names, depth - 1) for each in value.values() if isinstance(each, dict) and depth)
     return next((found for found in nested if found), "")
 
 

@@ -26,6 +26,7 @@ from tollkeeper.clock import Clock
 from tollkeeper.errors import BudgetExceeded, RateLimited, StoreUnavailable
 from tollkeeper.money import NanoUSD
 from tollkeeper.store.table import Item, Table
+from tollkeeper.store.together import is_immediate, started, together
 
 _ROUNDS = 4
 _POLL_SECONDS, _POLL_MOST = 0.05, 0.4
@@ -37,13 +38,14 @@ class Budgets:
 
     def __init__(self, counters: Table, clock: Clock, options: Options = Options(), events: EventSink = ignore) -> None:  # noqa: B008 - frozen
         self._table = counters
+        self.immediate = is_immediate(counters)
         self._clock = clock
         self._options = options
         self._events = events
         self._slices = Slices(counters, clock, options, events)
         self._register = Register(counters, clock)
         self._told: set[tuple[str, str, str, int, int]] = set()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
 
     async def reserve(
         self, scopes: Sequence[ScopeCap], amount: NanoUSD, *, minimum: NanoUSD | None = None, estimate: NanoUSD | None = None
@@ -129,7 +131,8 @@ class Budgets:
         created = self._clock.now()
         identity = counter.hold_attribute(created, self._clock.new_id())
         takes = (self._slices.take(scope, identity, demand.of(scope, want)) for scope in scopes)
-        outcomes, _ = await asyncio.gather(asyncio.gather(*takes), self._enlist(scopes, created))
+        enlisting = () if self._register.knows(_windows(scopes), created) else (self._enlist(scopes, created),)
+        outcomes = (await together((*takes, *enlisting), immediate=self.immediate))[: len(scopes)]
         parts = tuple(part for outcome in outcomes for part in outcome.parts)
         spent: dict[str, int] = {
             scope.kind: outcome.balance.spent for scope, outcome in zip(scopes, outcomes, strict=True) if outcome.balance
@@ -207,7 +210,7 @@ class Budgets:
                 return self._refused(scope, missing, refused.item)
         created = self._clock.now()
         identity = counter.hold_attribute(created, self._clock.new_id())
-        beside, _ = await asyncio.gather(self._slices.take(scope, identity, missing), self._enlist([scope], created))
+        beside, _ = await together((self._slices.take(scope, identity, missing), self._enlist([scope], created)), immediate=self.immediate)
         return replace(beside, parts=(*group, *beside.parts))
 
     def _refused(self, scope: ScopeCap, needed: int, item: Item) -> Outcome:
@@ -230,7 +233,9 @@ class Budgets:
 
     async def _settle(self, hold: Hold, actual: int) -> Settlement:
         shares = _spread_over(hold.parts, actual)
-        ends = await asyncio.gather(*(self._end(part, share, actual) for part, share in zip(hold.parts, shares, strict=True)))
+        ends = await together(
+            (self._end(part, share, actual) for part, share in zip(hold.parts, shares, strict=True)), immediate=self.immediate
+        )
         by_state = {
             state: tuple(part for part, end in zip(hold.parts, ends, strict=True) if end == state) for state in ("unsettled", "gone")
         }
@@ -278,30 +283,36 @@ class Budgets:
             marks += [("threshold", -(-scope.cap * percent // 100), percent) for percent in self._options.thresholds]
         return marks
 
-    async def _enlist(self, scopes: Iterable[ScopeCap], created: float) -> None:
+    async def _enlist(self, scopes: Sequence[ScopeCap], created: float) -> Outcome:
         try:
-            await self._register.enlist(((scope.pk, scope.window.key) for scope in scopes), created)
+            await self._register.enlist(_windows(scopes), created)
         except StoreUnavailable as error:
             for scope in scopes:
                 self._tell("store_error", scope, error=error.message)
+        return Outcome()
 
     def _tell(self, kind: EventKind, scope: ScopeCap, **fields: Any) -> None:
         self._events(BudgetEvent(kind, scope.pk, scope.window.key, {"kind": scope.kind, "name": scope.name, **fields}))
 
-    def _spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _spawn(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Future[_T]":
+        task = started(work, immediate=self.immediate)
+        if not task.done():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return task
 
     async def _finish(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Runs to its end even if the caller is cancelled."""
         return await asyncio.shield(self._spawn(work))
 
-    def _abandon(self, task: asyncio.Task[Hold]) -> None:
+    def _abandon(self, task: "asyncio.Future[Hold]") -> None:
         if task.cancelled() or isinstance(task.exception(), BudgetExceeded | RateLimited | StoreUnavailable):
             return
         self._spawn(self._settle(task.result(), 0))
+
+
+def _windows(scopes: Iterable[ScopeCap]) -> list[tuple[str, str]]:
+    return [(scope.pk, scope.window.key) for scope in scopes]
 
 
 def _spread_over(parts: Sequence[Part], actual: int) -> list[int]:

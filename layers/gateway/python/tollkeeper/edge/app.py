@@ -55,6 +55,17 @@ def create_app(parts: EdgeParts) -> Starlette:
     return app
 
 
+def straight(app: Starlette) -> ASGIApp:
+    """The same app with a shorter way to paths that have no parameters: past the middleware and the walk through the routes."""
+    fixed = {route.path: route.endpoint for route in app.routes if isinstance(route, Route) and "{" not in route.path}
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = fixed.get(scope["path"]) if scope["type"] == "http" and not scope.get("root_path") else None
+        await (endpoint or app)(scope, receive, send)
+
+    return dispatch
+
+
 def _routes(parts: EdgeParts) -> list[BaseRoute]:
     desk = Desk(parts.gateway, parts.clock, max_request_bytes=parts.max_request_bytes, heartbeat_seconds=parts.heartbeat_seconds)
     health = HealthEdge(parts.ready)

@@ -8,7 +8,6 @@ These limits protect capacity, not money, so a store that does not answer admits
 https://docs.litellm.ai/docs/proxy/users#set-rate-limits
 """
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from tollkeeper.errors import RateLimited, StoreUnavailable
 from tollkeeper.limits.windows import RateWindow, day_at, minute_at
 from tollkeeper.store.items import scope_pk
 from tollkeeper.store.table import AtMost, Condition, ConditionFailed, Item, Table
+from tollkeeper.store.together import is_immediate, together
 
 log = logging.getLogger("tollkeeper.limits")
 
@@ -69,6 +69,7 @@ class Limits:
 
     def __init__(self, counters: Table, clock: Clock, *, fail_closed: bool = False) -> None:
         self._table = counters
+        self._immediate = is_immediate(counters)
         self._clock = clock
         self._fail_closed = fail_closed
 
@@ -78,7 +79,7 @@ class Limits:
         gates = [gate for limit in limits for gate in _gates(limit, now)]
         if not gates:
             return NOTHING
-        results = await asyncio.gather(*(self._pass(gate, estimate) for gate in gates))
+        results = await together((self._pass(gate, estimate) for gate in gates), immediate=self._immediate)
         passed = tuple(gate for gate, result in zip(gates, results, strict=True) if isinstance(result, dict))
         refused = next((pair for pair in zip(gates, results, strict=True) if isinstance(pair[1], ConditionFailed | StoreUnavailable)), None)
         if refused is not None:
@@ -122,7 +123,7 @@ class Limits:
             except StoreUnavailable as error:
                 log.error("rate_limit_store_error %s", error.message)
 
-        await asyncio.gather(*(one(gate) for gate in gates))
+        await together((one(gate) for gate in gates), immediate=self._immediate)
 
 
 def _gates(limit: RateLimit, now: float) -> list[_Gate]:

@@ -72,6 +72,9 @@ class SqliteStore:
 class SqliteTable:
     """`store.table.Table` over one SQL table. Made by SqliteStore."""
 
+    immediate = True
+    """See store/together.py."""
+
     def __init__(self, database: Database, name: str, indexes: tuple[str, ...], clock: Clock) -> None:
         self.name = name
         self.indexes = indexes

@@ -24,6 +24,8 @@ def canonical(value: Any, depth: int = 0) -> Any:
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return value
+    if kind is int:
+        return whole(value)
     if isinstance(value, int):
         return whole(int(value))
     if isinstance(value, float):
