@@ -281,3 +281,27 @@ def test_a_file_above_the_limit_is_told_another_way(client: openai.OpenAI, gatew
         client.files.create(file=("x", b"x" * (MAX_FILE_BYTES + 100_000)), purpose="batch")
     assert caught.value.status_code == 413
     assert set((gateway.state / "objects").rglob("*")) == before
+
+
+def test_a_large_file_comes_in_parts(client: openai.OpenAI, gateway: GatewayProcess) -> None:
+    data = bytes(range(256)) * 20_000  # 5.1 MB
+    done = client.uploads.upload_file_chunked(
+        file=data, filename="big.jsonl", bytes=len(data), mime_type="text/jsonl", purpose="batch", part_size=2_000_000
+    )
+    assert done.status == "completed"
+    assert done.file is not None
+    assert (done.file.bytes, done.file.filename, done.file.purpose) == (len(data), "big.jsonl", "batch")
+    assert client.files.content(done.file.id).read() == data
+    begun_one = client.uploads.create(bytes=4, filename="a", mime_type="x", purpose="batch")
+    part = client.uploads.parts.create(begun_one.id, data=b"abcd")
+    for part_ids, param in ((["part_gone"], "part_ids"), ([part.id, part.id], "part_ids"), ([], "part_ids")):
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.uploads.complete(begun_one.id, part_ids=part_ids)
+        assert caught.value.param == param
+    with client_for(gateway) as stranger, pytest.raises(openai.NotFoundError):
+        stranger.uploads.complete(begun_one.id, part_ids=[part.id])
+    assert client.uploads.cancel(begun_one.id).status == "cancelled"
+    with pytest.raises(openai.ConflictError):
+        client.uploads.complete(begun_one.id, part_ids=[part.id])
+    with pytest.raises(openai.BadRequestError, match="bytes"):
+        client.uploads.create(bytes=0, filename="a", mime_type="x", purpose="batch")

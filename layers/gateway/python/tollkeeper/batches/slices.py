@@ -71,6 +71,8 @@ class Slice:
         self._clock, self._places, self._look_seconds = clock, places, look_seconds
         self._stop = asyncio.Event()
         self._lost = False
+        self._put_off = False
+        """A line has to wait for a later slice."""
         self._seen = batch.counts
         self._bytes = 0
 
@@ -86,7 +88,7 @@ class Slice:
                 await self._validate()
             if self._batch.native is not None and self._batch.status in {IN_PROGRESS, CANCELLING}:
                 return await self._look_after(self._batch.native)
-            while self._batch.status == IN_PROGRESS and self._may_begin():
+            while self._batch.status == IN_PROGRESS and self._may_begin() and not self._put_off:
                 if await self._segment():
                     await self._begin_finalizing(COMPLETED)
             if self._batch.status == IN_PROGRESS and self._expired():
@@ -223,7 +225,8 @@ class Slice:
                 if isinstance(cause, StoreUnavailable | asyncio.CancelledError)
                 else StoreUnavailable(f"a line failed: {cause!r:.200}")
             )
-        return first == len(answers)
+        self._put_off = first < len(answers)
+        return not self._put_off
 
     async def _note(self, raws: Sequence[RawLine], answers: Sequence[Answered]) -> None:
         await self._note_answers(answers, {"line": raws[-1].number, "offset": raws[-1].end})

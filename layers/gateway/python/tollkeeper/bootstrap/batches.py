@@ -22,11 +22,13 @@ def batch_parts(running: "Running") -> BatchParts | None:
     from tollkeeper.batches.files import Files
     from tollkeeper.batches.journal import Journal
     from tollkeeper.batches.register import Register
+    from tollkeeper.batches.uploads import Uploads
     from tollkeeper.batches.worker import Worker
     from tollkeeper.edge.batch_lines import GatewayLines
     from tollkeeper.edge.batch_native import Books
     from tollkeeper.edge.batches import BatchesEdge
     from tollkeeper.edge.files import FilesEdge
+    from tollkeeper.edge.upload_parts import UploadsEdge
 
     installation = running.installation
     objects, clock, table = installation.objects, installation.clock, installation.store.counters
@@ -42,6 +44,7 @@ def batch_parts(running: "Running") -> BatchParts | None:
         worker,
         [
             *FilesEdge(door, files, running.pepper, max_bytes=most).routes(),
+            *UploadsEdge(door, Uploads(table, files, clock), files, max_part_bytes=most).routes(),
             *BatchesEdge(door, register, files, running.authenticator, worker.nudge).routes(),
         ],
     )

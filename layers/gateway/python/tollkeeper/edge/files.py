@@ -61,7 +61,7 @@ class FilesEdge:
         body = body_of(visitor.receive, self._max_bytes + _MOST, self._too_large())
         upload = await read_form(body, content_type, self._files, file_id)
         try:
-            purpose, seconds = checked_purpose(upload.fields.get("purpose")), _seconds(_unfolded(upload.fields))
+            purpose, seconds = checked_purpose(upload.fields.get("purpose")), kept_seconds(_unfolded(upload.fields))
             if upload.parts is None:
                 raise BadRequest("Missing required parameter: 'file'.", param="file", code="missing_required_parameter")
         except BadRequest:
@@ -69,7 +69,7 @@ class FilesEdge:
                 await self._files.objects.delete(key)
             raise
         owner = owner_of(visitor.principal)
-        file = await self._files.add(file_id, _name(upload.filename), purpose, owner, upload.parts, seconds=seconds)
+        file = await self._files.add(file_id, file_name(upload.filename), purpose, owner, upload.parts, seconds=seconds)
         return file.shown()
 
     async def list(self, visitor: Visitor) -> Json:
@@ -132,7 +132,7 @@ class FilesEdge:
         purpose, filename = checked_purpose(body.get("purpose")), body.get("filename")
         if not isinstance(filename, str) or not filename:
             raise BadRequest("Missing required parameter: 'filename'.", param="filename", code="missing_required_parameter")
-        file, url = await self._files.expect(_name(filename), purpose, owner_of(visitor.principal), seconds=_seconds(body))
+        file, url = await self._files.expect(file_name(filename), purpose, owner_of(visitor.principal), seconds=kept_seconds(body))
         expires = int(self._door.clock.now()) + UPLOAD_SECONDS
         shown = {"upload_url": url or self._own_url(visitor, file.id, expires), "upload_method": "PUT", "upload_expires_at": expires}
         return {**file.shown(), **shown}
@@ -173,7 +173,7 @@ def whole_number(text: str | None, name: str, *, default: int, most: int) -> int
     return int(text)
 
 
-def _name(filename: str | None) -> str:
+def file_name(filename: str | None) -> str:
     plain = (filename or "upload").replace("\\", "/").rsplit("/", 1)[-1]
     return plain[:_NAME_LENGTH] or "upload"
 
@@ -184,7 +184,7 @@ def _unfolded(fields: dict[str, str]) -> Json:
     return {} if anchor is None and seconds is None else {"expires_after": {"anchor": anchor, "seconds": seconds}}
 
 
-def _seconds(body: Json) -> int:
+def kept_seconds(body: Json) -> int:
     """How long the file is to be kept. Raises BadRequest."""
     after: Any = body.get("expires_after")
     if after is None:
