@@ -76,5 +76,8 @@ lock:
 	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $$f.in -o $$f.txt || exit 1; \
 	done
 	cd tests && uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" ministack-requirements.in -o ministack-requirements.txt
+	for d in tests/clients/*/requirements.in; do \
+	  (cd $$(dirname $$d) && uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements.in -o requirements.txt) || exit 1; \
+	done
 
 -include infra/make.mk

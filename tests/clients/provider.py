@@ -160,7 +160,38 @@ def _spoken(request: Received) -> Reply:
     return Reply(200, {"content-type": "audio/mpeg"}, [MP3[:100], MP3[100:]])
 
 
+def _cohere_chat(request: Received) -> Reply:
+    body = request.json
+    wanted = _wanted(body, json.dumps(body))
+    usage = {"billed_units": {"input_tokens": 9, "output_tokens": 12}, "tokens": {"input_tokens": 9, "output_tokens": 12}}
+    message: dict[str, Any] = {"role": "assistant", "content": [{"type": "text", "text": _said(wanted)}]}
+    if wanted == "call":
+        call = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": ARGUMENTS}}
+        message = {"role": "assistant", "tool_plan": "Look it up.", "tool_calls": [call]}
+    finish = "TOOL_CALL" if wanted == "call" else "COMPLETE"
+    if not body.get("stream"):
+        return as_json({"id": "c1", "finish_reason": finish, "message": message, "usage": usage})
+    start = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
+    return as_sse(
+        {"type": "message-start", "id": "c1", "delta": {"message": start}},
+        {"type": "content-start", "index": 0, "delta": {"message": {"content": {"type": "text", "text": ""}}}},
+        *({"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": piece}}}} for piece in _pieces(_said(wanted))),
+        {"type": "content-end", "index": 0},
+        {"type": "message-end", "delta": {"finish_reason": finish, "usage": usage}},
+    )
+
+
+def _cohere_embed(request: Received) -> Reply:
+    vectors = [[0.25, -0.5, 1.0] for _ in request.json["texts"]]
+    meta = {"api_version": {"version": "2"}, "billed_units": {"input_tokens": 8}}
+    return as_json(
+        {"id": "e1", "embeddings": {"float": vectors}, "texts": request.json["texts"], "meta": meta, "response_type": "embeddings_by_type"}
+    )
+
+
 _OTHERS = {
+    "/v2/chat": _cohere_chat,
+    "/v2/embed": _cohere_embed,
     "/embeddings": _embeddings,
     "/rerank": _rerank,
     "/moderations": _moderations,
@@ -169,5 +200,6 @@ _OTHERS = {
     "/audio/transcriptions": _transcribed,
     "/audio/translations": _transcribed,
     "/audio/speech": _spoken,
+    "/messages/count_tokens": lambda _: as_json({"input_tokens": 42}),
     ":countTokens": lambda _: as_json({"totalTokens": 42}),
 }

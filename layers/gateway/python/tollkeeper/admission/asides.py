@@ -10,6 +10,7 @@ from tollkeeper.providers.patience import patience_for, usable
 from tollkeeper.routing.resolve import ModelGroup
 
 _GONE = 404
+_ABSENT = frozenset({404, 405, 501})
 
 
 async def counted(client: ProviderClient, clock: Clock, call: Call, group: ModelGroup, counting: str) -> Json | None:
@@ -20,9 +21,14 @@ async def counted(client: ProviderClient, clock: Clock, call: Call, group: Model
             try:
                 return (await client.complete(deployment, call.body["model"], call.body, patience, counter)).body
             except UpstreamError as error:
-                if not error.retryable:
+                if not error.retryable and not _lacks_it(error):
                     raise
     return None
+
+
+def _lacks_it(error: UpstreamError) -> bool:
+    """Servers that speak a make's API need not have all of it; a model that is not there is another matter."""
+    return error.upstream_status in _ABSENT and error.type != "not_found_error"
 
 
 async def forgotten(client: ProviderClient, deployment: Deployment | None, response_id: str) -> None:
