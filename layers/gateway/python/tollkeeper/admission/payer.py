@@ -78,8 +78,6 @@ class Payer:
     def spenders(self) -> list[tuple[str, tuple[str, ...]]]:
         """(kind, ids) of everybody whose lifetime spend a call adds to."""
         principal = self.principal
-        if principal.is_master:
-            return []
         member = (principal.team_id, principal.user_id) if principal.team_id and principal.user_id else None
         named = (("key", principal.key_hash), ("team", principal.team_id), ("user", principal.user_id), ("customer", self.customer_id))
         found: list[tuple[str, tuple[str, ...]]] = [(kind, (name,)) for kind, name in named if name]

@@ -56,7 +56,9 @@ class Spending:
         """Open holds stay. Raises StoreUnavailable."""
         cap = self._cap(kind, scope_id, budget_duration)
         await self._budgets.reset_spend(cap, spent)
-        await self._table.apply(cap.pk, LIFETIME_SK, set={"spent": spent})
+        before = int((await self._table.get(cap.pk, LIFETIME_SK, consistent=True) or {}).get("spent", 0))
+        # By a difference, and noted as one, so that calls of the same moment count and the ledger can be held against it.
+        await self._table.apply(cap.pk, LIFETIME_SK, add={"spent": spent - before, "adjusted": before - spent})
 
     def _cap(self, kind: ScopeKind, scope_id: str, budget_duration: str | None) -> ScopeCap:
         ids = tuple(scope_id.split("/", 1)) if kind == "team_member" else (scope_id,)

@@ -11,10 +11,25 @@ from collections.abc import Sequence
 
 import typer
 
-from tollkeeper.dev.commands import apply, audit, budgets, config, keys, models, prices, providers, routing, spend, teams, transform, users
+from tollkeeper.dev.commands import (
+    apply,
+    audit,
+    budgets,
+    config,
+    keys,
+    models,
+    prices,
+    providers,
+    rollup,
+    routing,
+    spend,
+    teams,
+    transform,
+    users,
+)
 from tollkeeper.errors import ConfigError, TollkeeperError
 
-GROUPS = (config, prices, providers, transform, routing, keys, teams, users, models, budgets, spend, apply, audit)
+GROUPS = (config, prices, providers, transform, routing, keys, teams, users, models, budgets, spend, rollup, apply, audit)
 """In the order of `tollkeeper --help`."""
 
 
