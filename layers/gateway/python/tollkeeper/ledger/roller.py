@@ -19,7 +19,7 @@ from zlib import crc32
 
 from tollkeeper.clock import Clock
 from tollkeeper.errors import StoreUnavailable
-from tollkeeper.ledger.sums import Address, Cell, cells_of, metrics_of
+from tollkeeper.ledger.sums import Address, Cell, cells_of, check
 from tollkeeper.store.items import LANE_SK, ROLLED_SK, lane_pk, rolled_name, rolled_pk
 from tollkeeper.store.table import AtMost, Condition, ConditionFailed, Equals, Exists, Item, Missing, Table
 
@@ -60,7 +60,7 @@ class Roller:
 
     async def _roll(self, lane: int, entries: list[Item]) -> None:
         for entry in entries:
-            metrics_of(entry)  # what is no entry is refused before anything is taken
+            check(entry)  # before anything is taken
         for turn in range(_TRIES):
             state = await self._state(lane)
             if "pending" in state:

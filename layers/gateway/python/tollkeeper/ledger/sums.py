@@ -120,6 +120,13 @@ def metrics_of(entry: Mapping[str, Any]) -> dict[str, int]:
     return {name: number for name, number in found.items() if number}
 
 
+def check(entry: Mapping[str, Any]) -> None:
+    """Raises KeyError or ValueError for what `cells_of` could not add up."""
+    metrics_of(entry)
+    if not entry["pk"].startswith(f"day#{entry['started_at'][:10]}#"):
+        raise ValueError("an entry lies on the day it started")
+
+
 _TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens", "reasoning_tokens")
 
 
