@@ -123,13 +123,14 @@ async def test_what_is_no_entry_is_reported_alone_and_the_rest_is_added(memory: 
     await book(memory, found)
     event = records(found)
     event["Records"][2]["dynamodb"]["NewImage"]["cost"] = {"S": "1; drop"}
+    event["Records"][3]["dynamodb"]["NewImage"]["cost"] = {"N": "one"}
     del event["Records"][4]["dynamodb"]["NewImage"]
     event["Records"].append(
         {"eventName": "REMOVE", "dynamodb": {"SequenceNumber": "2000", "Keys": {"pk": {"S": "day#x"}, "sk": {"S": "y"}}}}
     )
     answer = await roll_event(Roller(memory, system), event)
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "1002"}, {"itemIdentifier": "1004"}]}
-    assert await stored(memory, MONTH) == expected([item for place, item in enumerate(found) if place not in {2, 4}])
+    assert answer == {"batchItemFailures": [{"itemIdentifier": number} for number in ("1002", "1003", "1004")]}
+    assert await stored(memory, MONTH) == expected([item for place, item in enumerate(found) if place not in {2, 3, 4}])
 
 
 async def test_while_the_store_is_away_every_record_comes_back(memory: Table) -> None:

@@ -69,7 +69,7 @@ class Contract:
 
     def check(self, method: str, path: str, answer: httpx.Response) -> None:
         found = [(holes, item) for pattern, holes, item in self._paths if pattern.fullmatch(path) and method.lower() in item]
-        if not found:
+        if not found or not answer.headers.get("content-type", "").startswith("application/json"):
             return
         operation = min(found, key=lambda row: row[0])[1][method.lower()]
         status = str(answer.status_code)

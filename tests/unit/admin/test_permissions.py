@@ -35,6 +35,11 @@ class Place:
     key_team: str | None = None
     project: str = "p"
 
+    @property
+    def spender(self) -> tuple[str, str]:
+        """Whose spend the caller may see."""
+        return ("team", self.team) if self.key_team else ("user", self.user)
+
 
 NEW_KEY = {"duration": "1h"}
 DATES = {"start_date": "2027-01-01", "end_date": "2027-01-15"}
@@ -187,6 +192,12 @@ REQUESTS: dict[tuple[str, str], Any] = {
     ("GET", "/team/spend/report"): lambda p: {**DATES, "team_id": p.team},
     ("GET", "/organization/spend/report"): lambda p: {**DATES, "organization_id": p.organization},
     ("GET", "/provider/budgets"): lambda p: {},
+    ("GET", "/reports/statement"): lambda p: {"team_id": p.team},
+    ("GET", "/reports/forecast"): lambda p: {},
+    ("GET", "/reports/anomalies"): lambda p: {},
+    ("POST", "/reports/simulate"): lambda p: {"kind": p.spender[0], "id": p.spender[1], "max_budget": 1, "month": "2027-01"},
+    ("GET", "/reports/receipts/keys"): lambda p: {},
+    ("GET", "/reports/receipts/{request_id}"): lambda p: {},
     ("GET", "/audit"): lambda p: {},
     ("GET", "/audit/verify"): lambda p: {},
     ("GET", "/audit/{number}"): lambda p: {},
@@ -196,6 +207,7 @@ ABOUT_ONESELF = (
     *("/spend/logs", "/spend/logs/v2", "/spend/logs/ui", "/spend/logs/ui/{request_id}"),
     *("/global/spend/logs", "/global/spend/keys", "/global/spend/models", "/global/spend/provider"),
     *("/global/activity", "/global/activity/model", "/key/spend/report", "/user/spend/report"),
+    *("/reports/forecast", "/reports/receipts/keys", "/reports/receipts/{request_id}"),
     *("/user/daily/activity", "/user/daily/activity/aggregated", "/key/daily/activity", "/key/daily/activity/aggregated"),
 )
 WITHOUT_TARGET = {

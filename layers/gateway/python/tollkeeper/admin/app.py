@@ -21,6 +21,7 @@ from tollkeeper.admin import (
     customers,
     daily_activity,
     fallbacks,
+    finance,
     keys,
     keys_read,
     members,
@@ -43,7 +44,7 @@ from tollkeeper.clock import Clock
 from tollkeeper.errors import BadRequest, CallerError, NotFound, OurError, PayloadTooLarge, TollkeeperError
 
 _ROUTERS = (
-    spend_logs, spend_totals, spend_prices, spend_reports, activity, daily_activity,
+    spend_logs, spend_totals, spend_prices, spend_reports, activity, daily_activity, finance,
     keys_read, keys, members, teams, users, organizations, customers, budgets, projects, tags, models_admin, credentials, fallbacks,
     auditing, metrics,
 )  # fmt: skip

@@ -187,6 +187,12 @@ ROUTES: Mapping[Route, frozenset[str]] = {
     ("GET", "/team/spend/report"): _OVERSEERS,
     ("GET", "/organization/spend/report"): _WATCH | _ORG,
     ("GET", "/provider/budgets"): _WATCH,
+    ("GET", "/reports/statement"): _OVERSEERS,
+    ("GET", "/reports/forecast"): _SPENDERS,
+    ("GET", "/reports/anomalies"): _WATCH,
+    ("POST", "/reports/simulate"): _SPENDERS - _ANYONE,
+    ("GET", "/reports/receipts/keys"): _ANYONE,
+    ("GET", "/reports/receipts/{request_id}"): _SPENDERS,
     ("GET", "/audit"): _WATCH,
     ("GET", "/audit/verify"): _WATCH,
     ("GET", "/audit/{number}"): _WATCH,
@@ -195,7 +201,10 @@ ROUTES: Mapping[Route, frozenset[str]] = {
 READS = frozenset(
     {route for route in ROUTES if route[0] == "GET"}
     | {("POST", "/v2/key/info"), ("POST", "/budget/info"), ("POST", "/tag/info")}
-    | {("POST", path) for path in ("/spend/calculate", "/cost/estimate", "/global/spend/end_users", "/global/spend/refresh")}
+    | {
+        ("POST", path)
+        for path in ("/spend/calculate", "/cost/estimate", "/global/spend/end_users", "/global/spend/refresh", "/reports/simulate")
+    }
 )
 """Routes that change nothing."""
 

@@ -16,6 +16,7 @@ from tollkeeper.dev.commands import (
     audit,
     budgets,
     config,
+    finance,
     keys,
     models,
     prices,
@@ -29,7 +30,7 @@ from tollkeeper.dev.commands import (
 )
 from tollkeeper.errors import ConfigError, TollkeeperError
 
-GROUPS = (config, prices, providers, transform, routing, keys, teams, users, models, budgets, spend, rollup, apply, audit)
+GROUPS = (config, prices, providers, transform, routing, keys, teams, users, models, budgets, spend, rollup, finance, apply, audit)
 """In the order of `tollkeeper --help`."""
 
 

@@ -51,7 +51,7 @@ async def roll_event(roller: Roller, event: Mapping[str, Any], listener: Listene
         number = str(record["dynamodb"]["SequenceNumber"])
         try:
             entry = _entry(record)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
             log.error("rollup_record_unusable %s %s", number, type(error).__name__)
             bad.append(number)
             continue

@@ -124,6 +124,11 @@ class Reader:
             found.setdefault(part.day, Tally()).merge(part.tally)
         return found
 
+    async def hours_of(self, kind: str, value: str, days: Days) -> list[tuple[str, list[dict[str, int]]]]:
+        """(day, 24 times `{spend, requests, tokens}`) of one key, team …"""
+        cells = await _gather(self._ledger.get(sum_pk(kind, day[:7]), sum_sk(value, day[8:])) for day in days)
+        return [(day, hours_of(cell or {})) for day, cell in zip(days, cells, strict=True)]
+
     async def parts(self, kind: str, value: str, days: Days) -> list[Part]:
         """By day and by what it was spent on, oldest first; kind ALL (value "") has no keys in it."""
         months = days.months()

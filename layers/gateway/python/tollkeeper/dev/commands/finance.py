@@ -1,0 +1,116 @@
+"""`tollkeeper finance …`: exports of the ledger, what they are turned into, and provider invoices held against it. Works on files and on
+the store itself, not on a gateway. `tollkeeper receipt verify` checks a signed receipt.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import orjson
+import typer
+
+from tollkeeper import bootstrap
+from tollkeeper.clock import iso
+from tollkeeper.dev.commands.rollup import State, on_store
+from tollkeeper.errors import BadRequest
+from tollkeeper.ledger.rebuild import entries_of
+from tollkeeper.reports import athena, focus, invoices, receipts, tabular
+from tollkeeper.reports.export_files import ledger_entries, read_export, write_export
+from tollkeeper.reports.ranges import days_of
+from tollkeeper.store.table import Item
+
+Exports = Annotated[list[Path], typer.Argument(help="Folders of exports, with manifest-summary.json.", exists=True, file_okay=False)]
+Out = Annotated[Path, typer.Option("--out", "-o", help="The file to write.")]
+
+
+def add_to(root: typer.Typer) -> None:
+    group = typer.Typer(help="Exports of the ledger, FOCUS, invoices.", no_args_is_help=True)
+    for command in (export, to_csv, to_parquet, to_focus, ddl, reconcile):
+        group.command(command.__name__.removeprefix("to_"))(command)
+    root.add_typer(group, name="finance")
+    signed = typer.Typer(help="Signed cost receipts.", no_args_is_help=True)
+    signed.command("verify")(verify)
+    signed.callback()(lambda: None)
+    root.add_typer(signed, name="receipt")
+
+
+def export(start_date: str, end_date: str, out: Out, state: State = None) -> None:
+    """Write the ledger's entries of these days as DynamoDB exports them (from a table on AWS, export by PITR instead)."""
+
+    async def run(installation: bootstrap.Installation) -> int:
+        days = days_of(start_date, end_date, installation.clock.now())
+
+        async def pages() -> AsyncIterator[list[Item]]:
+            for day in days:
+                async for page in entries_of(installation.store.ledger, day):
+                    yield page
+
+        name = f"embedded:{days.first}/{days.last}"
+        return await write_export(pages(), out, export_id=name, exported_at=iso(installation.clock.now()))
+
+    print(f"{on_store(state, run)} entries in {out}")
+
+
+def to_csv(exports: Exports, out: Out) -> None:
+    """One line a call; no cell is a formula."""
+    with out.open("w", newline="", encoding="utf-8") as file:
+        file.writelines(tabular.csv_lines(tabular.COLUMNS, map(tabular.row_of, _entries(exports))))
+    print(out)
+
+
+def to_parquet(exports: Exports, out: Out) -> None:
+    """One row a call, money exact. Needs pyarrow."""
+    print(f"{tabular.write_parquet(map(tabular.row_of, _entries(exports)), out)} rows in {out}")
+
+
+def to_focus(exports: Exports, out: Out, account: Annotated[str, typer.Option(help="BillingAccountId.")] = "tollkeeper") -> None:
+    """FOCUS 1.2 rows as CSV, each held against the specification's column rules first."""
+    rows = focus.focus_rows(_entries(exports), account=account)
+    for number, row in enumerate(rows):
+        if broken := focus.violations(row):
+            raise BadRequest(f"row {number}: {'; '.join(broken)}")
+    with out.open("w", newline="", encoding="utf-8") as file:
+        file.writelines(tabular.csv_lines(focus.COLUMNS, rows))
+    print(f"{len(rows)} rows in {out}")
+
+
+def ddl(form: str, location: str, table: str = "tollkeeper_ledger") -> None:
+    """The CREATE TABLE for Athena: dynamodb, csv, parquet or focus, and where in S3 the files are."""
+    print(athena.ddl(form, location, table), end="")
+
+
+def reconcile(
+    provider: Annotated[str, typer.Argument(help=f"{', '.join(invoices.LAYOUTS)}.")],
+    invoice: Annotated[Path, typer.Argument(help="The provider's CSV.", exists=True, dir_okay=False)],
+    exports: Exports,
+    tolerance: Annotated[float, typer.Option(help="Dollars a day and model may differ by.")] = 0.01,
+) -> None:
+    """Compare by day and model. Exit code 1 if something differs by more than the tolerance."""
+    lines = invoices.reconcile(invoices.invoice_of(invoice, provider), _entries(exports), provider)
+    wrong = [line for line in lines if abs(line.difference) > tolerance * 10**9]
+    for line in lines:
+        mark = "DIFFERS" if line in wrong else "ok"
+        print(f"{line.day}  {line.model:40}  invoiced {tabular.usd(line.invoiced)}  booked {tabular.usd(line.booked)}  {mark}")
+    print(f"{len(lines)} lines, {len(wrong)} differ, in all {tabular.usd(sum(line.difference for line in lines))} USD")
+    raise typer.Exit(int(bool(wrong)))
+
+
+def verify(
+    receipt: Annotated[str, typer.Argument(help="The receipt, or a file that holds it.")],
+    keys: Annotated[str, typer.Option("--keys", help="The JWK set: a file, or the gateway's address (needs a key).")],
+    key: Annotated[str | None, typer.Option("--key", help="Any good key of the gateway.")] = None,
+) -> None:
+    """Print what a signed receipt says. Exit code 1 if nobody we trust has signed it."""
+    text = Path(receipt).read_text() if len(receipt) < 200 and Path(receipt).is_file() else receipt
+    if keys.startswith(("http://", "https://")):
+        answer = httpx.get(f"{keys.rstrip('/')}/reports/receipts/keys", headers={"authorization": f"Bearer {key or ''}"})
+        known = answer.raise_for_status().json()
+    else:
+        known = orjson.loads(Path(keys).read_bytes())
+    print(orjson.dumps(receipts.verify(text, known), option=orjson.OPT_INDENT_2).decode())
+
+
+def _entries(exports: list[Path]) -> Iterator[Item]:
+    return ledger_entries(chain.from_iterable(read_export(folder) for folder in exports))

@@ -1,0 +1,267 @@
+"""What finance books: statements, exports that read back equal, FOCUS rows by the specification's rules, invoices, signed receipts."""
+
+import asyncio
+import csv
+import gzip
+import io
+import re
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from pyarrow import parquet
+from tests.support.entries import NOVEMBER, entries
+from tests.unit.reports.conftest import Books
+
+from tollkeeper.clock import system
+from tollkeeper.dev.cli import main
+from tollkeeper.errors import BadRequest
+from tollkeeper.reports import focus, receipts
+from tollkeeper.reports.athena import FORMATS, ddl
+from tollkeeper.reports.export_files import ExportUnusable, ledger_entries, read_export, write_export
+from tollkeeper.reports.invoices import invoice_of, reconcile
+from tollkeeper.reports.tabular import COLUMNS, csv_lines, row_of
+from tollkeeper.store.attributes import marshal
+from tollkeeper.store.sqlite import SqliteStore
+
+FOUND = list(entries(300, seed=21, start=NOVEMBER, days=5))
+
+
+async def written(folder: Path, found: list[dict[str, Any]]) -> Path:
+    async def pages() -> AsyncIterator[list[dict[str, Any]]]:
+        yield found[:120]
+        yield found[120:]
+
+    assert await write_export(pages(), folder, export_id="test", exported_at="2026-12-01T00:00:00Z") == len(found)
+    return folder
+
+
+async def test_an_export_reads_back_equal(tmp_path: Path) -> None:
+    assert list(read_export(await written(tmp_path / "export", FOUND))) == FOUND
+
+
+async def test_a_damaged_export_is_refused_and_the_part_is_named(tmp_path: Path) -> None:
+    folder = await written(tmp_path / "export", FOUND)
+    part = folder / "data/000000.json.gz"
+    good = part.read_bytes()
+    part.write_bytes(good[: len(good) // 2])
+    with pytest.raises(ExportUnusable, match=r"000000.json.gz: damaged"):
+        list(read_export(folder))
+    part.write_bytes(good)
+    files = orjson.loads((folder / "manifest-files.json").read_bytes())
+    for change, words in (
+        ({"md5Checksum": None, "itemCount": 299}, "299 items were exported, the file has 300"),
+        ({"dataFileS3Key": "data/gone.json.gz"}, "gone.json.gz: missing"),
+        ({"dataFileS3Key": "../../../etc/passwd"}, "passwd: missing"),
+    ):
+        (folder / "manifest-files.json").write_bytes(orjson.dumps({**files, **change}))
+        with pytest.raises(ExportUnusable, match=words):
+            list(read_export(folder))
+    (folder / "manifest-files.json").write_bytes(b"")
+    with pytest.raises(ExportUnusable, match="300 items were exported, the parts have 0"):
+        list(read_export(folder))
+    (folder / "manifest-summary.json").unlink()
+    with pytest.raises(ExportUnusable, match="manifest-summary"):
+        list(read_export(folder))
+
+
+def test_a_part_that_is_no_json_is_damaged_even_with_a_good_checksum(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a.json.gz").write_bytes(gzip.compress(b'{"Item": {"cost": {"N": "one"}}}\n'))
+    (tmp_path / "manifest-files.json").write_bytes(orjson.dumps({"itemCount": 1, "dataFileS3Key": "data/a.json.gz"}))
+    (tmp_path / "manifest-summary.json").write_bytes(orjson.dumps({"itemCount": 1}))
+    with pytest.raises(ExportUnusable, match=r"a\.json\.gz: damaged"):
+        list(read_export(tmp_path))
+
+
+def test_an_incremental_export_as_dynamodb_writes_it(tmp_path: Path) -> None:
+    """Sums and audit entries lie in the same table; a deletion has keys only."""
+    other = {"pk": "sum#all", "sk": "month#2026-11", "spend": 1}
+    lines = [
+        {"Metadata": {}, "Keys": marshal({"pk": item["pk"], "sk": item["sk"]}), "NewImage": marshal(item)} for item in (*FOUND[:3], other)
+    ]
+    lines.append({"Metadata": {}, "Keys": marshal({"pk": "day#2026-01-01#1", "sk": "x"})})
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/b.json.gz").write_bytes(gzip.compress(b"\n".join(map(orjson.dumps, lines))))
+    name = "AWSDynamoDB/data/b.json.gz"
+    (tmp_path / "manifest-files.json").write_bytes(orjson.dumps({"itemCount": 5, "dataFileS3Key": name}))
+    (tmp_path / "manifest-summary.json").write_bytes(orjson.dumps({"itemCount": 4, "exportType": "INCREMENTAL_EXPORT"}))
+    assert list(ledger_entries(read_export(tmp_path))) == FOUND[:3]
+
+
+@pytest.mark.parametrize("alias", ["=1+1", "+cmd|' /C calc'!A0", "-2", "@SUM(A1)", "\t=1", "\r=1", 'a "quoted", name'])
+def test_no_cell_of_a_csv_is_a_formula(alias: str) -> None:
+    text = "".join(csv_lines(COLUMNS, [row_of({**FOUND[0], "key_alias": alias})]))
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert row["key_alias"].lstrip("'") == alias
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row.values())
+
+
+async def test_the_command_line_turns_an_export_into_csv_parquet_and_focus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, total = str(await written(tmp_path / "export", FOUND)), sum(item["cost"] for item in FOUND)
+    assert main(["finance", "csv", folder, "-o", str(tmp_path / "a.csv")]) == 0
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["request_id"] for row in rows] == [item["request_id"] for item in FOUND]
+    assert sum(Decimal(row["cost_usd"]) for row in rows) * 10**9 == sum(int(row["cost_nano_usd"]) for row in rows) == total
+    assert main(["finance", "parquet", folder, "-o", str(tmp_path / "a.parquet")]) == 0
+    table = parquet.read_table(tmp_path / "a.parquet").to_pylist()
+    assert sum(row["cost_usd"] for row in table) * 10**9 == sum(row["cost_nano_usd"] for row in table) == total
+    assert main(["finance", "focus", folder, "-o", str(tmp_path / "focus.csv")]) == 0
+    with (tmp_path / "focus.csv").open(newline="") as file:
+        charges = list(csv.DictReader(file))
+    assert sum(Decimal(row["BilledCost"]) for row in charges) * 10**9 == total
+    assert sum(int(row["x_Requests"]) for row in charges) == len(FOUND)
+    (tmp_path / "export/data/000000.json.gz").write_bytes(b"")
+    assert main(["finance", "csv", folder, "-o", str(tmp_path / "b.csv")]) == 1
+    assert "000000.json.gz: damaged" in capsys.readouterr().err
+
+
+async def test_the_embedded_store_exports_days_of_its_ledger(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "state")
+    for item in FOUND:
+        await store.ledger.put(item)
+    store.close()
+
+    def run(*arguments: str) -> int:
+        return main(["finance", "export", *arguments, "--state", str(tmp_path / "state")])
+
+    # The command has an event loop of its own.
+    out = str(tmp_path / "export")
+    assert await asyncio.to_thread(run, "2026-11-02", "2026-11-03", "--out", out) == 0
+    wanted = [item for item in FOUND if item["started_at"][:10] in {"2026-11-02", "2026-11-03"}]
+    assert sorted(read_export(Path(out)), key=lambda item: str(item["sk"])) == wanted
+    assert await asyncio.to_thread(run, "2026-11-03", "2026-11-02", "--out", out + "2") == 1
+
+
+def test_focus_rows_keep_to_the_specification() -> None:
+    rows = focus.focus_rows(FOUND)
+    assert [focus.violations(row) for row in rows] == [[]] * len(rows)
+    assert sum(Decimal(row["EffectiveCost"] or 0) for row in rows) * 10**9 == sum(item["cost"] for item in FOUND)
+    assert {row["BillingPeriodEnd"] for row in rows} == {"2026-12-01T00:00:00Z"}
+    assert all(list(row) == list(focus.COLUMNS) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "column"),
+    [
+        ({"BilledCost": None}, "BilledCost"),
+        ({"BilledCost": "1,5"}, "BilledCost"),
+        ({"BilledCost": "NaN"}, "BilledCost"),
+        ({"ChargeCategory": "usage"}, "ChargeCategory"),
+        ({"ChargePeriodStart": "2026-11-01"}, "ChargePeriodStart"),
+        ({"ChargePeriodEnd": "2026-11-01T00:00:00Z", "ChargePeriodStart": "2026-11-02T00:00:00Z"}, "ChargePeriodEnd"),
+        ({"BillingCurrency": "usd"}, "BillingCurrency"),
+        ({"PricingQuantity": None}, "PricingQuantity"),
+        ({"ConsumedUnit": None}, "ConsumedUnit"),
+        ({"SkuPriceId": None}, "SkuPriceId"),
+        ({"ServiceCategory": "AI"}, "ServiceCategory"),
+        ({"Tags": "a=b"}, "Tags"),
+        ({"Team": "red"}, "Team"),
+    ],
+)
+def test_a_row_against_the_specification_is_told(change: dict[str, Any], column: str) -> None:
+    row = {**focus.focus_rows(FOUND)[0], **change}
+    assert any(line.startswith(f"{column}: ") for line in focus.violations(row))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_athena_is_told_every_column(form: str) -> None:
+    text = ddl(form, "s3://bucket/prefix/", "books")
+    assert text.startswith("CREATE EXTERNAL TABLE IF NOT EXISTS books (\n")
+    assert "LOCATION 's3://bucket/prefix/'" in text
+    assert ("billedcost" if form == "focus" else "request_id") in text
+    for location in ("bucket", "s3://b/'; DROP TABLE x; --"):
+        with pytest.raises(BadRequest, match="location"):
+            ddl(form, location)
+    with pytest.raises(BadRequest, match="table"):
+        ddl(form, "s3://b/", "a; b")
+
+
+INVOICES = {
+    "openai": ("date,model,cost\n", "{day},gpt-4o-mini-2024-07-18,{usd}\n", "openai", "gpt-4o-mini-2024-07-18"),
+    "anthropic": ("usage_date_utc,model,cost_usd\n", "{day},Claude-Sonnet-4-5,${usd}\n", "anthropic", "Claude-Sonnet-4-5"),
+}
+
+
+@pytest.mark.parametrize("provider", INVOICES)
+def test_an_invoice_is_held_against_the_ledger_by_day_and_model(tmp_path: Path, provider: str) -> None:
+    head, line, ours, name = INVOICES[provider]
+    booked: dict[str, int] = {}
+    for item in FOUND:
+        if item["provider"] == ours:
+            booked[item["started_at"][:10]] = booked.get(item["started_at"][:10], 0) + item["cost"]
+    invoice = tmp_path / "invoice.csv"
+    invoice.write_text("\ufeff" + head + "".join(line.format(day=day, usd=Decimal(cost).scaleb(-9)) for day, cost in booked.items()))
+    lines = reconcile(invoice_of(invoice, provider), FOUND, provider)
+    assert {(each.day, each.model): each.booked for each in lines} == {(day, name): cost for day, cost in booked.items()}
+    assert not any(each.difference for each in lines)
+    first = min(booked)
+    invoice.write_text(head + line.format(day=first, usd="1.5"))
+    (wrong,) = reconcile(invoice_of(invoice, provider), FOUND, provider)
+    assert wrong.difference == 1_500_000_000 - booked[first]
+
+
+def test_a_cost_and_usage_report_counts_bedrock_only(tmp_path: Path) -> None:
+    report = tmp_path / "cur.csv"
+    report.write_text(
+        "lineItem/UsageStartDate,lineItem/ProductCode,lineItem/UsageType,lineItem/UnblendedCost\n"
+        "2026-11-01T05:00:00Z,AmazonBedrock,EUC1-Claude3-input-tokens,0.25\n2026-11-01T05:00:00Z,AmazonEC2,BoxUsage,9\n"
+    )
+    assert invoice_of(report, "aws") == {("2026-11-01", "EUC1-Claude3-input-tokens"): 250_000_000}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("day,cost\n2026-11-01,1\n", "no column for the model"),
+        ("date,model,cost\nyesterday,a,1\n", "line 2: 'yesterday' is no date"),
+        ("date,model,cost\n2026-11-01,a,1\n2026-11-01,a,=1+1\n", "line 3: '=1\\+1' is no amount"),
+        ("date,model,cost\n2026-11-01,a,NaN\n", "line 2: 'NaN' is no amount"),
+        ("", "no column for the day"),
+    ],
+)
+def test_an_invoice_that_cannot_be_read_says_where(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "invoice.csv").write_text(text)
+    with pytest.raises(BadRequest, match=words):
+        invoice_of(tmp_path / "invoice.csv", "openai")
+    with pytest.raises(BadRequest, match="none of openai"):
+        invoice_of(tmp_path / "invoice.csv", "acme")
+
+
+async def test_a_receipt_is_signed_and_anybody_can_check_it(books: Books, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    item = books.entries[5]
+    text = (await books.get(f"/reports/receipts/{item['sk']}"))["receipt"]
+    keys = await books.get("/reports/receipts/keys")
+    claims = receipts.verify(text, keys)
+    assert (claims["request_id"], claims["cost_nano_usd"], claims["model"]) == (item["sk"], item["cost"], item["model"])
+    (tmp_path / "keys.json").write_bytes(orjson.dumps(keys))
+    assert main(["receipt", "verify", text, "--keys", str(tmp_path / "keys.json")]) == 0
+    assert f'"cost_nano_usd": {item["cost"]}' in capsys.readouterr().out
+    head, body, tail = text.split(".")
+    other = receipts.Receipts(b"another pepper").sign(item, int(system.now()))
+    for forged in (f"{head}.{body[:-4]}AAAA.{tail}", f"{head}.{body}.", other, "nonsense", ""):
+        with pytest.raises(BadRequest, match="no receipt"):
+            receipts.verify(forged, keys)
+    assert main(["receipt", "verify", other, "--keys", str(tmp_path / "keys.json")]) == 1
+
+
+async def test_a_statement_as_json_csv_and_page(books: Books) -> None:
+    made = await books.get("/reports/statement", team_id="team-1", month="2026-12")
+    spent = books.of("team", "2026-12-01", "2026-12-31")["team-1"]
+    assert Decimal(made["total"]["spend_usd"]) * 10**9 == spent
+    for section in ("models", "keys", "days"):
+        assert sum(Decimal(row["spend_usd"]) for row in made[section]) * 10**9 == spent
+    table = await books.admin.get("/reports/statement", team_id="team-1", month="2026-12", format="csv")
+    assert table.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(table.text, newline="")))
+    assert Decimal(rows[-1]["spend_usd"]) * 10**9 == spent
+    page = await books.admin.get("/reports/statement", team_id="team-1", month="2026-12", format="html")
+    assert made["total"]["spend_usd"] in page.text
+    assert not re.search(r"<script|src=|http", page.text)
+    for month in ("2026-13", "December", "0001-01"):
+        answer = await books.admin.get("/reports/statement", team_id="team-1", month=month)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "month")
