@@ -1,5 +1,6 @@
 """The name a caller asks for, and the deployments it means."""
 
+from dataclasses import replace
 from typing import Any
 
 from tollkeeper.config.snapshot import Deployment, Prices, Rate, Snapshot
@@ -52,3 +53,14 @@ def test_patterns_are_not_listed_and_access_groups_are() -> None:
     rows = (deployment("fast", "a", access_groups=("beta",)), deployment("openai/*", "*"))
     groups = Groups(Snapshot(version="t", deployments=rows, aliases={"quick": "fast"}))
     assert groups.listed() == {"fast": frozenset({"beta"}), "quick": frozenset({"beta"})}
+
+
+def test_behind_a_pattern_the_name_that_is_asked_for_says_where_it_may_go() -> None:
+    row = replace(deployment("bedrock/*", "*", labels={"region": "eu-central-1"}), provider="bedrock")
+    groups = Groups(Snapshot(version="t", deployments=(row,)))
+    places = {}
+    for name in ("anthropic.claude-x", "eu.anthropic.claude-x", "us.anthropic.claude-x", "global.anthropic.claude-x"):
+        found = groups.find(f"bedrock/{name}")
+        assert found is not None
+        places[name.split(".")[0]] = found.deployments[0].satisfies("region", ["eu"])
+    assert places == {"anthropic": True, "eu": True, "us": False, "global": False}

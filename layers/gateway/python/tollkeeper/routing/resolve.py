@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from tollkeeper.catalog.profiles import quirks_for
+from tollkeeper.catalog.regions import inference_profile
 from tollkeeper.config.snapshot import AutoRouter, Deployment, Snapshot
 from tollkeeper.routing.policy import DEFAULT, GroupPolicy, Policies
 from tollkeeper.routing.rules import Rules
@@ -79,4 +80,7 @@ def _filled_in(row: Deployment, pattern: str, name: str) -> Deployment:
     matched = name[len(prefix) :]
     model = row.model.replace("*", matched, 1) if "*" in row.model else row.model
     prices = row.prices or row.wildcard_prices.get(model)
-    return replace(row, model=model, prices=prices, quirks=tuple(sorted({*row.quirks, *quirks_for(row.provider, model)})))
+    # What the caller names decides where Bedrock may send it.
+    profile = inference_profile(model) if row.provider == "bedrock" else None
+    labels = {**row.labels, "region": profile} if profile else row.labels
+    return replace(row, model=model, prices=prices, labels=labels, quirks=tuple(sorted({*row.quirks, *quirks_for(row.provider, model)})))
