@@ -93,9 +93,10 @@ async def _ask(client: httpx.AsyncClient, outcome: Outcome, *, streamed: bool) -
     if answer.status_code != 200:
         outcome.lost[str(answer.status_code)] += 1
     elif streamed and "[DONE]" not in answer.text:
-        outcome.cut += '"content":"Hello' in answer.text.replace(" ", "") or '"content": "Hello' in answer.text
-        outcome.lost["stream without end"] += '"content":"Hello' not in answer.text.replace(": ", ":")
-        outcome.seconds.append(time.perf_counter() - began)
+        begun = '"content":"Hello' in answer.text.replace(": ", ":")
+        outcome.cut += begun
+        if not begun:
+            outcome.lost["stream without content"] += 1
     elif not streamed and not json.loads(answer.text)["choices"][0]["message"]["content"]:
         outcome.lost["empty"] += 1
     else:
