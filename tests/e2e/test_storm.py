@@ -55,7 +55,7 @@ async def test_a_storm_never_passes_the_budget_and_the_books_agree(tmp_path: Pat
     made = orders(CALLS, seed)
     # What all of it would cost: the budget is a third of that.
     budget = sum(40 * INPUT_NANO + order["tokens"] * OUTPUT_NANO for order in made) // 3
-    async with httpx.AsyncClient(base_url=gateway.url, headers={"authorization": "Bearer sk-master-0123456789abcdef"}) as admin:
+    async with httpx.AsyncClient(base_url=gateway.url, headers={"authorization": "Bearer sk-master-0123456789abcdef"}, timeout=60) as admin:
         team = (await admin.post("/team/new", json={"max_budget": budget / 10**9})).json()["team_id"]
         key = (await admin.post("/key/generate", json={"team_id": team, "max_budget": 10 * budget / 10**9})).json()
     scopes = {f"team#{team}": budget, f"key#{key['token']}": 10 * budget}

@@ -391,3 +391,29 @@ def test_thoughts_in_an_array_keep_their_signature_and_strangers_a_place() -> No
     assert (first["reasoning_content"], first["content"]) == ("hm", "")
     assert first["thinking_blocks"] == [{"type": "thinking", "thinking": "hm", "signature": "sig"}]
     assert (second["content"], second["provider_specific_fields"]) == ("Hi", {"content_parts": [reference]})
+
+
+@pytest.mark.parametrize("space", [None, 2])
+def test_a_whole_completion_in_place_of_a_stream_is_one_chunk(space: int | None) -> None:
+    message = {
+        "role": "assistant",
+        "content": "Hello",
+        "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+    }
+    whole = {
+        "id": "chatcmpl-9",
+        "object": "chat.completion",
+        "created": 7,
+        "model": "their-name",
+        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
+    }
+    body = json.dumps(whole, indent=space).encode()
+    for cut in range(len(body)):
+        decoder = OpenAIStreamDecoder(TARGET)
+        answer, usage = [each for part in (decoder.feed(body[:cut]), decoder.feed(body[cut:]), decoder.close()) for each in part]
+        (only,) = ChatCompletionChunk.model_validate(answer.data).choices
+        assert (only.delta.content, only.finish_reason) == ("Hello", "tool_calls")
+        assert only.delta.tool_calls is not None
+        assert (only.delta.tool_calls[0].index, answer.data["model"]) == (0, TARGET.alias)
+        assert usage.usage == {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}

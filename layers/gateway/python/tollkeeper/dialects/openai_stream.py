@@ -5,7 +5,8 @@ What providers do and what comes out:
 - finish reasons repeated, contradicting or missing → the first per choice, decided by whether there were tool calls;
 - Azure's opening chunk without choices → what it carries rides on the next chunk;
 - tool-call fragments without index, id or type, or with the id in every fragment → OpenAI's: id, type and name once;
-- `event: error`, an `error` in an event, an error body in place of a stream → StreamFailed with the typed error.
+- `event: error`, an `error` in an event, an error body in place of a stream → StreamFailed with the typed error;
+- a whole chat.completion in place of a stream → that, in one chunk.
 """
 
 from typing import Any
@@ -17,7 +18,7 @@ from tollkeeper.dialects.base import Chunk, Json, StreamFailed, Target
 from tollkeeper.dialects.error_bodies import error_from_tree
 from tollkeeper.dialects.framing import SseParser
 from tollkeeper.dialects.hub_stream import as_word
-from tollkeeper.dialects.openai_decode import hidden_error, tool_call_id
+from tollkeeper.dialects.openai_decode import decode_completion, hidden_error, tool_call_id
 from tollkeeper.dialects.stream_template import Template, learn
 from tollkeeper.errors import UpstreamError, UpstreamProtocolError
 
@@ -26,7 +27,7 @@ _CONTENT_KEYS = ("content", "reasoning_content", "reasoning", "refusal")
 _ANSWER_KEYS = (*_CONTENT_KEYS, "reasoning_details", "audio", "images", "function_call")
 _MAX_FRUITLESS = 6
 """Templates learned in a row without one use, after which a stream is taken to vary in every chunk."""
-_HEAD_BYTES = 65_536
+_HEAD_BYTES = 2**20
 
 
 _Place = tuple[str | int, ...]
@@ -82,7 +83,7 @@ class OpenAIStreamDecoder:
         try:
             for name, event in self._sse.close():
                 self._read(name, event, chunks)
-            self._read_head()
+            self._read_head(chunks)
         except UpstreamProtocolError:
             raise self._cut() from None
         except UpstreamError as error:
@@ -106,14 +107,18 @@ class OpenAIStreamDecoder:
         elif event.strip():
             self._read_slowly(name, event, chunks)
 
-    def _read_head(self) -> None:
-        """A stream without a single event may be an error body in place of one."""
+    def _read_head(self, chunks: list[Chunk]) -> None:
+        """A stream without a single event may be an error body in place of one, or the whole answer of a server that does not stream."""
+        head = self._head or b""
         try:
-            tree = orjson.loads(self._head) if self._head else None
+            tree = orjson.loads(head) if head else None
         except orjson.JSONDecodeError:
             return
         if (error := hidden_error(tree)) is not None:
             raise error_from_tree(error, self._target)
+        if isinstance(tree, dict) and tree.get("choices"):
+            self._read(b"", orjson.dumps(_as_one_event(decode_completion(head, self._target))), chunks)
+            self._finish(chunks)
 
     def _read_slowly(self, name: bytes, event: bytes, chunks: list[Chunk]) -> None:
         try:
@@ -308,6 +313,17 @@ class OpenAIStreamDecoder:
     @property
     def _provider(self) -> str:
         return self._target.provider or "The provider"
+
+
+def _as_one_event(whole: Json) -> Json:
+    """A chat.completion as the only chunk of a stream."""
+    choices = []
+    for choice in whole["choices"]:
+        message = choice["message"]
+        if calls := message.get("tool_calls"):
+            message = {**message, "tool_calls": [{**call, "index": place} for place, call in enumerate(calls)]}
+        choices.append({"index": choice["index"], "delta": message, "finish_reason": choice["finish_reason"]})
+    return {**whole, "object": _OBJECT, "choices": choices}
 
 
 def _merged(calls: list[Json], fragments: list[Json]) -> list[Json]:
