@@ -17,6 +17,8 @@ from tollkeeper.money import NanoUSD, usd_to_nano
 
 CUSTOMER_HEADERS = ("x-litellm-customer-id", "x-litellm-end-user-id")
 MAX_TAGS = 32
+CUSTOMER_ROLE = "customer"
+"""Of user_header_mappings; the other, `internal_user`, names the holder of a key, whom a header must not change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Policy:
     mode: Mode = "enforce"
     on_store_error: OnStoreError = "deny"
     user_pays_for_team_keys: bool = True
-    customer_header: str | None = None
+    customer_headers: tuple[str, ...] = ()
+    """Beside LiteLLM's own, in the order in which they count."""
     customer_terms: Terms | None = None
     gateway_terms: Terms | None = None
     provider_terms: Mapping[str, Terms] = field(default_factory=dict)
@@ -39,7 +42,6 @@ class Policy:
         )
         budgets = {name: value for name, value in (own.get("budgets") or {}).items() if value is not None}
         manner = {name: budgets[name] for name in ("enforcement", "mode", "on_store_error") if name in budgets}
-        header = general.get("user_header_name")
         whole = Terms(
             max_budget=_nano(litellm.get("max_budget")),
             budget_duration=litellm.get("budget_duration"),
@@ -57,7 +59,7 @@ class Policy:
             **manner,
             # LiteLLM leaves a user's budget out for team keys, which surprises (https://github.com/BerriAI/litellm/issues/11962).
             user_pays_for_team_keys=general.get("apply_user_budget_to_team_keys") is not False,
-            customer_header=header.lower() if header else None,
+            customer_headers=_customer_headers(general),
             customer_terms=customer if customer.max_budget is not None else None,
             gateway_terms=whole if whole.max_budget is not None or whole.max_parallel_requests is not None else None,
             provider_terms=providers,
@@ -202,9 +204,16 @@ def _model_terms(limit: BudgetLimit, policy: Policy) -> Terms:
     )
 
 
+def _customer_headers(general: Mapping[str, Any]) -> tuple[str, ...]:
+    """https://docs.litellm.ai/docs/proxy/customers#using-the-user-header-mappings"""
+    mapped = general.get("user_header_mappings") or ()
+    names = [general.get("user_header_name"), *(row["header_name"] for row in mapped if row["litellm_user_role"] == CUSTOMER_ROLE)]
+    return tuple(name.lower() for name in names if name)
+
+
 def _customer_id(body: Mapping[str, Any], headers: Mapping[str, str], policy: Policy) -> str | None:
     """LiteLLM's precedence: header, configured header, `user`, litellm_metadata.user, metadata.user_id."""
-    named = [headers.get(name) for name in (*CUSTOMER_HEADERS, policy.customer_header or "")]
+    named = [headers.get(name) for name in (*CUSTOMER_HEADERS, *policy.customer_headers)]
     inside = [(body.get("litellm_metadata"), "user"), (body.get("metadata"), "user_id")]
     named += [body.get("user"), *(part.get(name) for part, name in inside if isinstance(part, dict))]
     return next((text for text in named if isinstance(text, str) and text), None)

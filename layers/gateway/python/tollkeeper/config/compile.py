@@ -90,6 +90,8 @@ def _compile(document: Document, env: Env, at: date | None, folder: FilePath) ->
         upstreams=compile_upstreams(data, references, findings),
         **_routed(settings, [name for entry in entries if (name := entry.group)], deployments, choices, shop),
     )
+    mappings = settings.general.user_header_mappings or []
+    keys.unsupported += [f"general_settings.user_header_mappings[{place}]" for place, row in enumerate(mappings) if row.names_the_holder]
     if not entries:
         findings.warn((), "there is no model in model_list", "add one; until then every call is refused")
     findings.raise_if_any(document.name)

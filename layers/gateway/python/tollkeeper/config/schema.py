@@ -52,6 +52,10 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LONGEST = 3660 * 86_400
 
 
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, dict) else value
+
+
 def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -313,6 +317,20 @@ class TollkeeperSettings(Section):
     responses: ResponsesSettings | None = None
 
 
+class HeaderMapping(BaseModel):
+    """One of user_header_mappings. https://docs.litellm.ai/docs/proxy/customers"""
+
+    model_config = ConfigDict(extra="forbid")
+
+    header_name: Text
+    litellm_user_role: Literal["customer", "internal_user"]
+
+    @property
+    def names_the_holder(self) -> bool:
+        """Not acted on: whose key it is, the key says."""
+        return self.litellm_user_role == "internal_user"
+
+
 class GeneralSettings(Section):
     alerting: list[Text] | None = None
     alert_types: list[Text] | None = None
@@ -322,6 +340,7 @@ class GeneralSettings(Section):
     apply_user_budget_to_team_keys: bool | None = None
     fail_closed_rate_limit_enforcement: bool | None = None
     user_header_name: Text | None = None
+    user_header_mappings: Annotated[list[HeaderMapping], BeforeValidator(_as_list)] | None = None
     global_max_parallel_requests: Count | None = None
     background_health_checks: bool | None = None
     health_check_interval: Seconds | None = None
