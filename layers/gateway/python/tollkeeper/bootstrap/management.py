@@ -1,5 +1,7 @@
 """The management API's app, and everything in one for a laptop."""
 
+import asyncio
+
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,13 +25,19 @@ def reports_app(running: Running) -> ASGIApp:
 
 
 def local_app(running: Running) -> ASGIApp:
-    """All in one: what is no LLM route goes to the management API, which is imported when it is first asked."""
+    """All in one. What is no LLM route goes to the management API, whose import (two seconds of CPU) keeps no call waiting."""
 
     async def later() -> ASGIApp:
-        return keys_app(running)
+        return await asyncio.to_thread(keys_app, running)
+
+    management = LazyApp(later, running.drain)
+
+    async def background() -> None:
+        await management.warm()
+        await running.background()
 
     _let_newcomers_in(running)
-    return running.edge_app(LazyApp(later, running.drain), running.background)
+    return running.edge_app(management, background)
 
 
 def _management_app(running: Running) -> ASGIApp:

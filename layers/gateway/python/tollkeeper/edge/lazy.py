@@ -1,6 +1,7 @@
 """An ASGI app that is built inside the first request: what it needs is fetched over the network, and a cold start must not wait for it."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,6 +24,12 @@ class LazyApp:
             await self._lifespan(receive, send)
         elif app := self._app or await self._built(send):
             await app(scope, receive, send)
+
+    async def warm(self) -> None:
+        """Builds it before anybody asks, where somebody soon will. A failure is told to whoever asks."""
+        async with self._building:
+            with contextlib.suppress(Exception):
+                self._app = self._app or await self._build()
 
     async def _built(self, send: Send) -> ASGIApp | None:
         async with self._building:
