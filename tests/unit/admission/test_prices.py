@@ -51,6 +51,15 @@ async def test_the_tier_that_served_the_call_is_paid(*, stream: bool, tier: str 
     assert (entry["cost"], entry.get("service_tier")) == (cost, tier if cost != LISTED else None)
 
 
+async def test_the_caller_is_told_what_was_taken_off_and_put_on() -> None:
+    adjusted = {"cost_margin_config": {"openai": 0.1}, "cost_discount_config": {"openai": 0.5}}
+    row = model("fast", "openai/gpt-5-mini", "http://x.test/v1", model_info=PRICES)
+    wired = await wire(lambda _: Said(body={**completion(), "usage": USAGE}), row, litellm_settings=adjusted)
+    headers = (await wired.chat()).headers
+    said = {name: float(headers[f"x-litellm-response-cost{name}"]) for name in ("", "-original", "-discount-amount", "-margin-amount")}
+    assert said == {"": 0.0011, "-original": 0.002, "-discount-amount": 0.001, "-margin-amount": 0.0001}
+
+
 async def test_a_margin_is_in_the_books_and_in_the_budget() -> None:
     margin = {"cost_margin_config": {"openai": 0.1}, "cost_discount_config": {"openai": 0.5}}
     entry = await _booked(Said(body={**completion(), "usage": USAGE}), litellm_settings=margin)

@@ -53,11 +53,11 @@ def _place(visit: Visit) -> dict[str, str]:
 
 
 def _costs(cost: CostBreakdown) -> dict[str, str]:
-    total = repr(nano_to_usd(cost.total))
-    headers = {"x-litellm-response-cost": total, "x-litellm-response-cost-original": total}
-    for part in _PARTS:
-        headers["x-litellm-response-cost-" + part.replace("_", "-")] = repr(nano_to_usd(getattr(cost, part)))
-    return headers
+    """`original` is the list's; what finance took off it and put on it is said where there is any."""
+    said = {"": cost.total, "-original": cost.listed, **{f"-{part.replace('_', '-')}": getattr(cost, part) for part in _PARTS}}
+    adjusted = {"-tool-usage": cost.tools, "-discount-amount": cost.discount, "-margin-amount": cost.margin}
+    said |= {name: nano for name, nano in adjusted.items() if nano}
+    return {f"x-litellm-response-cost{name}": repr(nano_to_usd(nano)) for name, nano in said.items()}
 
 
 def _key(visit: Visit, cost: int) -> dict[str, str]:
