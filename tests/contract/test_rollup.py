@@ -15,7 +15,7 @@ from tests.support.sums import stored
 
 from tollkeeper.clock import system
 from tollkeeper.errors import StoreUnavailable
-from tollkeeper.ledger.rebuild import Rebuild
+from tollkeeper.ledger.rebuild import EntriesGone, Rebuild
 from tollkeeper.ledger.roller import BATCH, LANES, Roller, lane_of
 from tollkeeper.ledger.stream import roll_event
 from tollkeeper.store.attributes import marshal
@@ -165,6 +165,19 @@ async def test_a_rebuild_counts_what_the_stream_has_not_brought_yet_and_then_bri
     assert await roll_event(Roller(memory, system), records(found)) == {"batchItemFailures": []}
     sums = [await stored(memory, month) for month in sorted(months)]
     assert {name: cell for month in sums for name, cell in month.items()} == expected(found)
+
+
+async def test_a_rebuild_does_not_lose_what_only_the_sums_still_know(memory: Table) -> None:
+    found = list(entries(30, seed=6, days=2))
+    await book(memory, found)
+    await Roller(memory, system).roll(found)
+    for item in found:
+        if item["started_at"].startswith("2026-11-01"):
+            await memory.delete(item["pk"], item["sk"])
+    with pytest.raises(EntriesGone, match=r"0 of \d+ entries of 2026-11-01"):
+        await Rebuild(memory, system).month(MONTH, write=True)
+    assert await stored(memory, MONTH) == expected(found)
+    await Roller(memory, system).roll(entries(3, seed=7, days=1))
 
 
 async def test_the_embedded_stream_is_written_with_the_entry_and_outlives_the_process(tmp_path: Path) -> None:

@@ -75,3 +75,15 @@ def test_a_cost_of_nothing_is_told_and_what_is_unknown_is_left_out() -> None:
     item = to_item(Entry(request_id="01hzy3q7m4vq1x9d2n5k8r6t0w", call_id="c", started_at=0.0, call_type="acompletion", model="m"))
     assert item["cost"] == 0
     assert not {"priced", "team_id", "first_token_ms", "unconfirmed"} & item.keys()
+
+
+async def test_an_entry_goes_when_retention_says_so_and_not_before() -> None:
+    clock = StillClock(ENTRY.started_at)
+    store = SqliteStore(":memory:", clock=clock)
+    await Ledger(store.ledger, clock, keep_until=lambda started: int(started) + 86400).record(ENTRY)
+    item = to_item(ENTRY)
+    clock.advance(86399)
+    assert await store.ledger.get(item["pk"], item["sk"]) == {**item, "ttl": int(ENTRY.started_at) + 86400}
+    clock.advance(2)
+    assert await store.ledger.get(item["pk"], item["sk"]) is None
+    store.close()

@@ -17,6 +17,7 @@ from tollkeeper.admission.probing import Prober, Schedule
 from tollkeeper.admission.spending import Spending
 from tollkeeper.alerts.budgets import alert_of
 from tollkeeper.alerts.outages import outage_of
+from tollkeeper.auth.durations import after
 from tollkeeper.bootstrap.alerts import alerting_of, thresholds_of
 from tollkeeper.bootstrap.batches import BatchParts, batch_parts
 from tollkeeper.bootstrap.identity import Newcomers, authenticator_of
@@ -64,7 +65,7 @@ class Running:
         self.newcomers = Newcomers()
         self.authenticator = authenticator_of(installation, pepper, self.newcomers)
         self.metrics = Metrics(settings.environment, {row.group for row in snapshot.deployments}, clock, installation.write_metric)
-        self.ledger = ledger = Ledger(store.ledger, clock, self.metrics.call)
+        self.ledger = ledger = Ledger(store.ledger, clock, self.metrics.call, keep_until=_retention(snapshot))
         self.alerting = alerting_of(installation)
         self.options = replace(_budget_options(snapshot), booked=ledger.booked, thresholds=thresholds_of(installation))
         self.budgets = Budgets(store.counters, clock, self.options, self._budget_event)
@@ -228,6 +229,16 @@ class Running:
         except StoreUnavailable:
             return False
         return True
+
+
+_SHORTEST_RETENTION = 2 * 86400
+"""Until then every entry is in the sums, whatever stream brings it."""
+
+
+def _retention(snapshot: Snapshot) -> Callable[[float], int] | None:
+    """general_settings.maximum_spend_logs_retention_period, from the start of a call; two days at least."""
+    period = snapshot.settings.get("general_settings", {}).get("maximum_spend_logs_retention_period")
+    return (lambda started: max(after(started, period), int(started) + _SHORTEST_RETENTION)) if period else None
 
 
 def _pump(installation: Installation, outbox: Outbox | None) -> Pump | None:

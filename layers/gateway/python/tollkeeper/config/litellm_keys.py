@@ -132,7 +132,7 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
         master_key litellm_key_header_name max_request_size_mb apply_user_budget_to_team_keys fail_closed_rate_limit_enforcement
         user_header_name user_header_mappings global_max_parallel_requests background_health_checks health_check_interval
         background_health_check_model_groups enforce_fallback_model_access enable_jwt_auth litellm_jwtauth pass_through_endpoints
-        alerting alert_types
+        alerting alert_types maximum_spend_logs_retention_period
     """),
     "tollkeeper": _words("budgets providers routing iam_callers prices alerts responses"),
     "litellm_jwtauth": _words("""

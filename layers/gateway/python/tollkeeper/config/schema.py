@@ -341,6 +341,7 @@ class GeneralSettings(Section):
     fail_closed_rate_limit_enforcement: bool | None = None
     user_header_name: Text | None = None
     user_header_mappings: Annotated[list[HeaderMapping], BeforeValidator(_as_list)] | None = None
+    maximum_spend_logs_retention_period: Duration | None = None
     global_max_parallel_requests: Count | None = None
     background_health_checks: bool | None = None
     health_check_interval: Seconds | None = None

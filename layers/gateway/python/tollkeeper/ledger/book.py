@@ -22,11 +22,21 @@ _BUCKET_CHARACTERS, _BUCKET_SECONDS = 6, 262
 class Ledger:
     """The append side of the ledger table, and the one question a janitor has."""
 
-    def __init__(self, table: Table, clock: Clock, told: Callable[[Entry], None] = lambda _: None) -> None:
-        """`told` hears of every entry, for metrics; it must not block."""
+    def __init__(
+        self,
+        table: Table,
+        clock: Clock,
+        told: Callable[[Entry], None] = lambda _: None,
+        *,
+        keep_until: Callable[[float], int] | None = None,
+    ) -> None:
+        """`told` hears of every entry, for metrics; it must not block. `keep_until` says of a call's start (epoch seconds) when its entry
+        goes; the sums it is in stay. None: entries stay for ever.
+        """
         self._table = table
         self._clock = clock
         self._told = told
+        self._keep_until = keep_until
 
     async def record(self, entry: Entry) -> None:
         """Never raises: the caller of a finished call has nothing to do about it.
@@ -35,6 +45,8 @@ class Ledger:
         """
         self._told(entry)
         item = to_item(entry)
+        if self._keep_until is not None:
+            item["ttl"] = self._keep_until(entry.started_at)
         for delay in (*RETRY_DELAYS, None):
             try:
                 await self._table.put_new(item)

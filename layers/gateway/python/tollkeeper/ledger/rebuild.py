@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tollkeeper.clock import Clock, id_time
-from tollkeeper.errors import StoreUnavailable
+from tollkeeper.errors import CallerError, StoreUnavailable
 from tollkeeper.ledger.roller import LANES, REMEMBERED, Roller, lane_of
 from tollkeeper.ledger.sums import ALL, KINDS, OWNERS, Address, Cell, cells_of, numbers_of
 from tollkeeper.store.items import LANE_SK, LEDGER_SHARDS, SUM_ALL_PK, lane_pk, part_pk, sum_pk
@@ -19,6 +19,10 @@ from tollkeeper.store.table import ConditionFailed, Item, Missing, Table
 
 HOLD_SECONDS = 900
 _PAGE = 1000
+
+
+class EntriesGone(CallerError):
+    """Retention has removed entries that the sums contain."""
 
 
 @dataclass(slots=True)
@@ -60,9 +64,12 @@ class Rebuild:
         self._table = table
         self._clock = clock
         self._roller = Roller(table, clock)
+        self._removed = False
 
     async def month(self, month: str, *, write: bool = False) -> Comparison:
-        """`month` is yyyy-mm. Raises ValueError for what is no month, StoreUnavailable when a lane cannot be had."""
+        """`month` is yyyy-mm. Raises ValueError for what is no month, StoreUnavailable when a lane cannot be had, EntriesGone when writing
+        would lose what only the sums still know.
+        """
         year, number = (int(part) for part in month.split("-"))
         days = calendar.monthrange(year, number)[1]
         found = Comparison(month, written=write)
@@ -85,14 +92,26 @@ class Rebuild:
             cells_of(entries, cells)
             found.entries += len(entries)
             found.spend += sum(entry["cost"] for entry in entries)
+            self._removed = self._removed or any("ttl" in entry for entry in entries)
             if numbers:
                 await self._note(entries)
+        if numbers:
+            await self._refuse_to_lose(day, cells)
         for address in [address for address in cells if address[1].startswith("month#")]:
             cell = cells.pop(address)
             of_month.setdefault(address, Cell()).take(cell.add, cell.labels)
         async for address in self._known(day, cells):
             cells.setdefault(address, Cell())
         await self._compare(found, cells, numbers)
+
+    async def _refuse_to_lose(self, day: str, cells: dict[Address, Cell]) -> None:
+        """Entries that retention has removed are in the sums only: a day that has fewer of them than its sum is not written."""
+        said = await self._table.get(SUM_ALL_PK, f"day#{day}") or {}
+        here = cells.get((SUM_ALL_PK, f"day#{day}"), Cell()).add.get("requests", 0)
+        if said.get("requests", 0) > here and (here == 0 or self._removed):
+            raise EntriesGone(
+                f"the ledger has {here} of {said['requests']} entries of {day}: retention has removed the rest, and the sums keep them"
+            )
 
     async def _known(self, day: str, cells: Iterable[Address]) -> AsyncIterator[Address]:
         """Where the sums have a cell of this day."""
