@@ -1,11 +1,13 @@
 """What can be asked about models without calling one."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from tests.support.gateway import MASTER_KEY, GatewayProcess, config_of, model
+from tests.support.upstream import Upstream, as_json, completion
 
 NOWHERE = "http://127.0.0.1:9/v1"
 PRICES = {"input_cost_per_token": 0.000001, "output_cost_per_token": 0.00001, "cache_read_input_token_cost": 0.0000001}
@@ -102,3 +104,53 @@ def test_health_tells_what_a_key_can_reach_and_calls_nobody(gateway: GatewayProc
 def test_a_stranger_is_told_nothing(gateway: GatewayProcess, method: str, path: str) -> None:
     body = {"model": "fast", "prompt": "x", "input_tokens": 1, "output_tokens": 1}
     assert asked(gateway, method, path, body if method == "POST" else None, key="sk-unknown").status_code == 401
+
+
+def test_health_probes_when_an_admin_asks_and_only_then(tmp_path: Path) -> None:
+    with Upstream(lambda request: as_json(completion("pong"))) as upstream:
+        config = config_of(
+            model("well", "openai/gpt-4o-mini", f"{upstream.url}/v1", model_info=PRICES), model("ill", "openai/gpt-4o-mini", NOWHERE)
+        )
+        gateway = GatewayProcess(tmp_path, config).start()
+        try:
+            assert asked(gateway, "GET", "/health").json()["healthy_count"] == 2
+            assert upstream.received == []
+            assert asked(gateway, "GET", "/health?probe=true", key=gateway.new_key()).status_code == 403
+            assert upstream.received == []
+            probed = asked(gateway, "GET", "/health?probe=true").json()
+            assert [row["model_name"] for row in probed["healthy_endpoints"]] == ["well"]
+            assert [bool(row["error"]) for row in probed["unhealthy_endpoints"]] == [True]
+            assert len(upstream.received) == 1
+            assert any(entry["cost"] > 0 for entry in gateway.ledger()), "a probe is a paid call"
+        finally:
+            gateway.stop()
+
+
+def test_readiness_details_need_a_key(gateway: GatewayProcess) -> None:
+    assert httpx.get(f"{gateway.url}/health/readiness/details", trust_env=False).status_code == 401
+    details = asked(gateway, "GET", "/health/readiness/details", key=gateway.new_key()).json()
+    assert (details["status"], details["db"], details["store"]) == ("healthy", "connected", "sqlite")
+    assert details["version"]
+
+
+def test_what_is_known_of_a_model(gateway: GatewayProcess) -> None:
+    info = asked(gateway, "GET", "/utils/model_info?model=fast").json()
+    assert (info["key"], info["mode"], info["litellm_provider"]) == ("fast", "chat", "openai")
+    assert (info["input_cost_per_token"], info["output_cost_per_token"]) == (0.000001, 0.00001)
+    assert info["supports_function_calling"] is True
+    assert asked(gateway, "GET", "/utils/model_info?model=unpriced").json()["input_cost_per_token"] is None
+    assert asked(gateway, "GET", "/utils/model_info?model=nobody").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/realtime?model=fast"), ("POST", "/v1/realtime/client_secrets"), ("GET", "/realtime")]
+)
+def test_realtime_says_what_to_use_instead(gateway: GatewayProcess, method: str, path: str) -> None:
+    headers = {"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13", "sec-websocket-key": "eA=="}
+    answer = httpx.request(method, gateway.url + path, headers=headers if method == "GET" else {}, trust_env=False)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (501, "realtime_not_supported")
+    assert "/v1/audio/speech" in answer.json()["error"]["message"]
+
+
+def test_what_agents_report_home_is_taken_and_dropped(gateway: GatewayProcess) -> None:
+    assert asked(gateway, "POST", "/api/event_logging/batch", {"events": []}).status_code == 200

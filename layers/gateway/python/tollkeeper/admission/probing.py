@@ -57,6 +57,10 @@ class Schedule:
         return cls(float(general.get("health_check_interval") or INTERVAL_SECONDS), frozenset(named) if named else None)
 
 
+def can_probe(row: Deployment) -> bool:
+    return mode_of(row) in _PROBES and "*" not in row.model
+
+
 class Prober:
     def __init__(
         self,
@@ -128,7 +132,7 @@ class Prober:
 
     def _wanted(self, row: Deployment) -> bool:
         named = self.schedule is None or self.schedule.groups is None or row.group in self.schedule.groups
-        return named and mode_of(row) in _PROBES and "*" not in row.model and row.info.get("disable_background_health_check") is not True
+        return named and can_probe(row) and row.info.get("disable_background_health_check") is not True
 
 
 def _check(row: Deployment, error: TollkeeperError | None, milliseconds: int) -> Check:

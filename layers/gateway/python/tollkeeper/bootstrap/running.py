@@ -32,6 +32,7 @@ from tollkeeper.budgets.windows import zone_named
 from tollkeeper.config.snapshot import Deployment, Snapshot
 from tollkeeper.edge.app import EdgeParts, create_app, not_found, straight
 from tollkeeper.edge.health_checks import HealthChecks
+from tollkeeper.edge.overview import Overview
 from tollkeeper.errors import StoreUnavailable
 from tollkeeper.ledger.book import Ledger
 from tollkeeper.ledger.roller import Roller
@@ -161,12 +162,18 @@ class Running:
             fallback=through.or_else(fallback or not_found(self.installation.clock)),
             rows=[
                 *checks.rows(),
+                *self._overview().rows(),
                 *(self.batches.rows if self.batches else ()),
                 *through.rows(self.installation.snapshot.upstreams),
                 *tool_rows(self),
                 *agent_rows(self),
             ],
             archive=_archive(self.installation),
+        )
+
+    def _overview(self) -> Overview:
+        return Overview(
+            self.gateway, self.fleet, lambda: self.prober, self._ready, self.installation.clock, self.installation.settings.store
         )
 
     @cached_property

@@ -12,6 +12,7 @@ from typing import Any
 from tollkeeper.catalog.endpoints import EMBEDDINGS, MODERATIONS, RERANK
 from tollkeeper.dialects.base import Json
 from tollkeeper.dialects.hub_stream import as_objects
+from tollkeeper.edge.problems import cohere_error
 from tollkeeper.edge.serving import Api, model_named
 from tollkeeper.errors import BadRequest
 
@@ -87,4 +88,4 @@ def _in_one_piece(body: Json, route: str) -> Json:
 
 EMBEDDINGS_API = Api(EMBEDDINGS, check_embeddings, native_say=embedded)
 MODERATIONS_API = Api(MODERATIONS, check_moderations)
-RERANK_API = Api(RERANK, check_rerank, native_say=ranked)
+RERANK_API = Api(RERANK, check_rerank, error=cohere_error, native_say=ranked)

@@ -63,6 +63,12 @@ def anthropic_error_event(error: BaseException, call_id: str) -> bytes:
     return b"event: error\ndata: " + orjson.dumps(anthropic_error(error, call_id)[2]) + b"\n\n"
 
 
+def cohere_error(error: BaseException, call_id: str) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """Cohere's `message` beside OpenAI's envelope, for rerank, which callers of both ask for. https://docs.cohere.com/reference/errors"""
+    status, headers, body = openai_error(error, call_id)
+    return status, headers, {"message": body["error"]["message"], **body}
+
+
 _GOOGLE_STATUSES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",

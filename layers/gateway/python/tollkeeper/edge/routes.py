@@ -4,6 +4,7 @@ from starlette.types import ASGIApp
 
 from tollkeeper.edge.anthropic import MESSAGES_API, CountTokens
 from tollkeeper.edge.completions import COMPLETIONS_API
+from tollkeeper.edge.elsewhere import Realtime, telemetry
 from tollkeeper.edge.explain import Explain
 from tollkeeper.edge.gemini import BATCH_EMBED_API, EMBED_API, GENERATE_API, CountGenerate, StreamGenerate
 from tollkeeper.edge.media import IMAGE_EDITS_API, IMAGES_API, SPEECH_API, TRANSCRIPTIONS_API, TRANSLATIONS_API
@@ -20,6 +21,8 @@ from tollkeeper.store.archive import Archive
 Row = tuple[str, str, ASGIApp]
 _V1 = ("/v1", "")
 _GOOGLE = ("/v1beta", *_V1)
+_RESPONSES = (*_V1, "/openai/v1", "/openai")
+"""Azure's clients name the model of a response in its body, though they have a path of their own."""
 _NAMED_IN_PATH = ("/engines/{model:path}", "/v1/engines/{model:path}", "/openai/deployments/{model:path}")
 """Azure's clients and the oldest of OpenAI's name the model in the path.
 https://learn.microsoft.com/azure/ai-foundry/openai/reference"""
@@ -52,7 +55,9 @@ def llm_routes(desk: Desk, archive: Archive | None = None) -> list[Row]:
         ("POST", "/utils/transform_request", Transform(desk)),
         ("POST", "/cost/estimate", utils.cost_estimate),
         ("POST", "/routing/explain", Explain(desk)),
-        ("GET", "/health", utils.health),
+        ("GET", "/utils/model_info", utils.model_info),
+        ("POST", "/api/event_logging/batch", telemetry),
+        *(("*", prefix + path, Realtime(desk.clock)) for prefix in (*_V1, "/openai/v1") for path in ("/realtime", "/realtime/{rest:path}")),
         *_gemini_routes(desk),
         *(("GET", prefix + "/models", models.models) for prefix in _GOOGLE),
         *(("GET", prefix + "/models/{model:path}", models.model) for prefix in _GOOGLE),
@@ -70,7 +75,7 @@ def _response_routes(desk: Desk, archive: Archive | None) -> list[Row]:
         ("POST", "/{response_id}/cancel", kept.cancel),
         ("GET", "/{response_id}/input_items", kept.input_items),
     ]
-    return [(method, f"{prefix}/responses{path}", app) for prefix in (*_V1, "/openai/v1") for method, path, app in rows]
+    return [(method, f"{prefix}/responses{path}", app) for prefix in _RESPONSES for method, path, app in rows]
 
 
 def _gemini_routes(desk: Desk) -> list[Row]:

@@ -1,13 +1,11 @@
-"""What a client may ask about models without calling one: token counts, parameters, costs, health. Nothing here spends money.
+"""What a client may ask about models without calling one: token counts, parameters, prices, costs. Nothing here spends money."""
 
-https://docs.litellm.ai/docs/proxy/health (LiteLLM's `/health` calls every model; this one tells what is configured)
-"""
-
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from tollkeeper.admission.visit import Call
 from tollkeeper.catalog.endpoints import Endpoint, mode_of
+from tollkeeper.config.litellm_keys import PRICE_RATES
 from tollkeeper.config.snapshot import Deployment
 from tollkeeper.dialects import registry
 from tollkeeper.dialects.base import Json
@@ -18,7 +16,7 @@ from tollkeeper.edge.problems import openai_error
 from tollkeeper.edge.serving import Api, Desk, model_named
 from tollkeeper.errors import BadRequest
 from tollkeeper.ledger.cost import CostBreakdown, cost_of
-from tollkeeper.money import nano_to_usd
+from tollkeeper.money import FEMTO_PER_USD, nano_to_usd
 from tollkeeper.providers.target import target_for
 
 Answering = Callable[[Scope, Receive, str], Awaitable[Json]]
@@ -68,8 +66,8 @@ class Utils:
     async def cost_estimate(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._answer(scope, receive, send, self._cost)
 
-    async def health(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._answer(scope, receive, send, self._health)
+    async def model_info(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._answer(scope, receive, send, self._model_info)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, answer: Answering) -> None:
         call_id = self._desk.clock.new_id()
@@ -118,16 +116,48 @@ class Utils:
         dearest, cost = max(priced, key=lambda pair: pair[1].total)
         return {**estimate_of(cost, body), "model": body["model"], "provider": dearest.provider}
 
-    async def _health(self, scope: Scope, receive: Receive, call_id: str) -> Json:
-        query = query_of(scope)
-        groups = await self._desk.gateway.models(headers_of(scope), query)
-        rows = {row.id: row for group in groups.values() for row in group.deployments}
-        wanted = [
-            {"model": row.model, "model_name": row.group, "model_id": row.id, "provider": row.provider, "mode": mode_of(row)}
-            for row in rows.values()
-            if query.get("model") in {None, row.group} and query.get("model_id") in {None, row.id}
-        ]
-        return {"healthy_endpoints": wanted, "unhealthy_endpoints": [], "healthy_count": len(wanted), "unhealthy_count": 0, "probed": False}
+    async def _model_info(self, scope: Scope, receive: Receive, call_id: str) -> Json:
+        headers, query = headers_of(scope), query_of(scope)
+        route = "/utils/model_info"
+        body = model_named({"model": query.get("model")}, route)
+        group = await self._desk.gateway.group(Call(call_id, call_id, body, b"", headers, query, endpoint=_endpoint(route)))
+        return info_of(body["model"], group.deployments)
+
+
+def info_of(name: str, rows: Sequence[Deployment]) -> Json:
+    """LiteLLM's fields; where deployments differ, what holds for all of them, and the dearest price."""
+    inputs, outputs = [row.max_input_tokens for row in rows], [row.max_output_tokens for row in rows]
+    common = [parameter for parameter in _SAMPLES if all(takes(row, parameter) for row in rows)]
+    prices = {field: _dearest(rows, rate) for field, rate in _PRICES.items()}
+    return {
+        "key": name,
+        "litellm_provider": rows[0].provider,
+        "mode": mode_of(rows[0]),
+        "max_tokens": _least(outputs),
+        "max_input_tokens": _least(inputs),
+        "max_output_tokens": _least(outputs),
+        **prices,
+        "supported_openai_params": common,
+        "supports_function_calling": "tools" in common,
+        "supports_response_schema": "response_format" in common,
+        "supports_reasoning": "reasoning_effort" in common,
+    }
+
+
+_PRICES = {field: rate for field, rate in PRICE_RATES.items() if "@" not in rate and rate != "request"}
+
+
+def _least(limits: Sequence[int | None]) -> int | None:
+    return None if None in limits else min((limit for limit in limits if limit is not None), default=None)
+
+
+def _dearest(rows: Sequence[Deployment], rate: str) -> float | None:
+    """Dollars per unit of the field, `audio_hour` per second."""
+    found = [row.prices.rates[rate].price for row in rows if row.prices is not None and rate in row.prices.rates]
+    return max(found) / FEMTO_PER_USD / (_SECONDS if rate == "audio_hour" else 1) if found else None
+
+
+_SECONDS = 3_600
 
 
 def takes(deployment: Deployment, name: str) -> bool:
