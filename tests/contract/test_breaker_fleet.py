@@ -14,7 +14,9 @@ PROCESSES, SECONDS, DIES, RECOVERS = 50, 40.0, 8.0, 22.0
 
 @pytest.mark.slow
 def test_fifty_processes_agree_within_seconds_and_probe_one_at_a_time(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    # Processes of their own, which have imported what they need once between them.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.support.breaker_fleet"])
     with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
         runs = [pool.submit(serve_for, str(tmp_path), seed, PROCESSES, SECONDS, DIES, RECOVERS) for seed in range(PROCESSES)]
         sightings: list[Sighting] = [seen for run in runs for seen in run.result(300)]
