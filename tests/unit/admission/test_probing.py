@@ -77,6 +77,16 @@ async def test_probes_are_in_the_ledger_and_some_deployments_are_left_alone() ->
     assert (entry["key_alias"], entry["deployment_id"]) == ("health_check", "a")
 
 
+async def test_what_our_own_rules_refuse_is_no_news_of_the_deployment() -> None:
+    provider = Provider()
+    rows = (at("a", info={"region": "us"}), at("b", info={"region": "eu"}))
+    wired = await wire(provider.answer, *rows, general_settings=ON, tollkeeper={"routing": {"require": {"region": "eu"}}})
+    await wired.running.prober.probe_all()
+    assert provider.asked == ["b"]
+    latest = (await health(wired, "/health/latest"))["latest_health_checks"]
+    assert {name: row["status"] for name, row in latest.items()} == {"a": "unknown", "b": "healthy"}
+
+
 async def test_the_history_is_paged_and_filtered_newest_first() -> None:
     provider = Provider()
     wired = await wire(provider.answer, at("a"), at("b", "other"), general_settings=ON)

@@ -40,6 +40,7 @@ def folder(tmp_path: Path) -> Path:
         entry(6, routing={"required": ["region=eu (the team)"]}),
         entry(7, status="failure", input_tokens=0, output_tokens=0, cost=0),
         entry(8, call_type="unconfirmed", unconfirmed=True),
+        entry(9, model="some-id", key_alias="health_check"),
         {"request_id": "l", "model_group": "fast", "model": "openai/big", "custom_llm_provider": "openai", "prompt_tokens": 1000,
          "completion_tokens": 100, "spend": 0.02, "startTime": "2026-11-20T10:00:00Z"},
     ]  # fmt: skip
@@ -54,7 +55,7 @@ def simulate(folder: Path, *more: str) -> int:
 def test_cost_refusals_and_moved_traffic_are_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(folder, "--json") == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["calls"], report["left_out"], report["stayed"]) == (7, 2, 1)
+    assert (report["calls"], report["left_out"], report["stayed"]) == (7, 3, 1)
     assert report["cost_now_usd"] == pytest.approx(0.02 * 6 + 0.0012)
     assert report["cost_then_usd"] == pytest.approx(3 * 0.0012)
     assert report["refused"] == {
@@ -68,7 +69,7 @@ def test_cost_refusals_and_moved_traffic_are_reported(folder: Path, capsys: pyte
 def test_people_get_it_in_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(folder) == 0
     said = capsys.readouterr().out
-    assert "7 calls replayed, 2 entries without usage left out" in said
+    assert "7 calls replayed, 3 entries without usage left out" in said
     assert "cost: $0.1212 as booked, $0.0036 under new.yaml (-$0.1176)" in said
     assert "1  there is no model gone" in said
 

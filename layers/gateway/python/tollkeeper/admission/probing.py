@@ -19,7 +19,7 @@ from tollkeeper.auth.records import KeyRecord
 from tollkeeper.catalog.endpoints import CHAT, EMBEDDINGS, Endpoint, mode_of
 from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Deployment, Snapshot
-from tollkeeper.errors import StoreUnavailable, TollkeeperError
+from tollkeeper.errors import CallerError, StoreUnavailable, TollkeeperError
 from tollkeeper.routing.checks import Check, HealthLog
 from tollkeeper.routing.fleet import Fleet
 from tollkeeper.routing.resolve import Groups
@@ -95,8 +95,8 @@ class Prober:
             await self.probe_all()
             await asyncio.sleep(self.schedule.interval)
 
-    async def probe(self, row: Deployment) -> Check:
-        """Asks, tells the fleet, and keeps the result; a store that is away loses the last, and only that."""
+    async def probe(self, row: Deployment) -> Check | None:
+        """Asks, tells the fleet, and keeps the result; a store that is away loses the last, and only that. None: it may not be asked."""
         endpoint, body = _PROBES[mode_of(row)]
         request = {**body, "model": row.id, "num_retries": 0}
         began, error = self._clock.monotonic(), None
@@ -113,6 +113,10 @@ class Prober:
         )
         try:
             await self._serve(call)
+        except CallerError as refused:
+            # Our own rules or budgets: nothing is known of the deployment.
+            log.warning("health_check_refused deployment=%s %s", row.id, refused.type)
+            return None
         except TollkeeperError as failed:
             error = failed
         seconds = self._clock.monotonic() - began

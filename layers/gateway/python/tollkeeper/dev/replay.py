@@ -27,6 +27,8 @@ from tollkeeper.routing.resolve import Groups
 from tollkeeper.routing.rules import Circumstances
 
 Entry = Mapping[str, Any]
+_OURS = ("health_check", "silent_model")
+"""Calls the gateway makes itself are no traffic."""
 Move = tuple[str, str]
 """(provider/model that served, provider/model that would)"""
 
@@ -95,11 +97,11 @@ class _Call:
 
     @classmethod
     def of(cls, entry: Entry) -> "_Call | None":
-        """None: nothing to replay (failed before it cost anything, or no call at all)."""
+        """None: nothing to replay (failed before it cost anything, or nobody's call)."""
         model = entry.get("model_group") or entry.get("model")
         inputs = _whole(entry.get("input_tokens", entry.get("prompt_tokens")))
         outputs = _whole(entry.get("output_tokens", entry.get("completion_tokens")))
-        if not isinstance(model, str) or entry.get("unconfirmed") or not (inputs or outputs):
+        if not isinstance(model, str) or entry.get("unconfirmed") or entry.get("key_alias") in _OURS or not (inputs or outputs):
             return None
         read, created, thought = (_whole(entry.get(f"{name}_tokens")) for name in ("cache_read", "cache_creation", "reasoning"))
         names = {kind: entry.get(f"{kind}_id") or entry.get(kind) for kind in ("team", "user", "organization", "customer")}
