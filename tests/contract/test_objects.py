@@ -1,6 +1,7 @@
 """What every engine behind `store.objects.Objects` must do: the folder, the one in memory, and S3 as moto plays it."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -80,6 +81,15 @@ async def test_many_at_once_in_one_folder_that_comes_and_goes(objects: Objects) 
         await objects.delete(f"shared/{number}")
 
     await asyncio.gather(*(one(number) for number in range(40)))
+
+
+async def test_a_folder_is_swept_of_what_is_old(tmp_path: Path) -> None:
+    folder = FolderObjects(tmp_path)
+    await folder.put("old/one", b"x")
+    await folder.put("young", b"x")
+    os.utime(tmp_path / "old/one", (1000, 1000))
+    assert await folder.sweep(2000) == 1
+    assert (await folder.size("old/one"), await folder.size("young"), (tmp_path / "old").exists()) == (None, 1, False)
 
 
 async def test_a_presigned_url_takes_one_put(s3: str) -> None:

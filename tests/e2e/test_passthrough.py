@@ -152,6 +152,7 @@ def test_status_headers_and_body_are_the_providers(http: httpx.Client, gateway: 
     answer = http.get("/openai/v1/teapot")
     assert (answer.status_code, answer.text, answer.headers["x-tea"]) == (418, "short and stout", "green")
     assert (last(gateway)["status"], last(gateway)["http_status"], last(gateway)["cost"]) == ("failure", 418, 0)
+    assert http.get("/openai/v1/arn%3Aaws%3Ax%2Fy/z%20z").json()["path"] == "/v1/arn%3Aaws%3Ax%2Fy/z%20z"
     assert http.put("/openai/v1/things/1?a=1&a=2", content=b"raw").json() == {"path": "/v1/things/1?a=1&a=2", "method": "PUT", "got": "raw"}
 
 

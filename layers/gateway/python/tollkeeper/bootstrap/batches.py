@@ -1,14 +1,21 @@
 """Files and batches, wired: their endpoints, and the worker behind them."""
 
+import asyncio
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tollkeeper.edge.door import Door
 from tollkeeper.edge.routes import Row
+from tollkeeper.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from tollkeeper.batches.worker import Worker
     from tollkeeper.bootstrap.running import Running
+
+
+log = logging.getLogger("tollkeeper.batches")
+_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,20 @@ def batch_parts(running: "Running") -> BatchParts | None:
             *BatchesEdge(door, register, files, running.authenticator, worker.nudge).routes(),
         ],
     )
+
+
+async def sweep_files(running: "Running") -> None:
+    """Until it is cancelled, once a day: files whose records have gone by their time. For a folder; a bucket has a lifecycle rule."""
+    from tollkeeper.batches.files import KEPT_SECONDS
+    from tollkeeper.store.objects import FolderObjects
+
+    installation = running.installation
+    while isinstance(folder := installation.objects, FolderObjects):
+        try:
+            await folder.sweep(installation.clock.now() - KEPT_SECONDS - _DAY)
+        except StoreUnavailable as error:
+            log.warning("files_not_swept %s", error.message)
+        await asyncio.sleep(_DAY)
 
 
 def door_of(running: "Running") -> Door:

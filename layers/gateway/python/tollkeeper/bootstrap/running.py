@@ -19,7 +19,7 @@ from tollkeeper.alerts.budgets import alert_of
 from tollkeeper.alerts.outages import outage_of
 from tollkeeper.auth.durations import after
 from tollkeeper.bootstrap.alerts import alerting_of, thresholds_of
-from tollkeeper.bootstrap.batches import BatchParts, batch_parts
+from tollkeeper.bootstrap.batches import BatchParts, batch_parts, sweep_files
 from tollkeeper.bootstrap.identity import Newcomers, authenticator_of
 from tollkeeper.bootstrap.installation import Installation
 from tollkeeper.bootstrap.passing import agent_rows, pass_through, tool_rows
@@ -206,6 +206,7 @@ class Running:
                 tasks.create_task(self.alerting.courier.deliver_for_ever())
             if self.batches is not None:
                 tasks.create_task(self.batches.worker.work_for_ever())
+                tasks.create_task(sweep_files(self))
 
     async def drain(self) -> None:
         """Waits until every finished call is in the books, and what it gave rise to is said."""

@@ -6,7 +6,7 @@ Nothing is translated. What is metered (dialects/metering.py) is held, priced an
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import orjson
 from starlette.types import ASGIApp
@@ -45,6 +45,7 @@ _PLAIN = frozenset({"content-type", "accept", "user-agent"})
 _ANYONE = principal_of(KeyRecord(key_hash="", key_name="anyone"), is_master=True)
 """The caller of an endpoint with `auth: false`."""
 _TIMEOUT = 600.0
+_PATH_SAFE = "/:@!$&'()*+,;=~-._"
 Deployments = Callable[[], tuple[Deployment, ...]]
 
 
@@ -91,7 +92,7 @@ class PassThrough:
         """Takes every path that begins with a provider's name."""
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            first, _, path = str(scope.get("path", "")).lstrip("/").partition("/")
+            first, _, path = _raw_path(scope).lstrip("/").partition("/")
             provider = provider_of(first) if scope["type"] == "http" and path else None
             if provider is None:
                 await otherwise(scope, receive, send)
@@ -101,7 +102,7 @@ class PassThrough:
         return app
 
     async def to_configured(self, upstream: Upstream, scope: Scope, receive: Receive, send: Send) -> None:
-        rest = scope.get("path_params", {}).get("rest", "")
+        rest = quote(scope.get("path_params", {}).get("rest", ""), safe=_PATH_SAFE)
         await self._answer(scope, receive, send, lambda asked: self._to_upstream(asked, upstream, rest))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, serve: "Callable[[_Asked], Awaitable[_Sent]]") -> None:
@@ -129,8 +130,9 @@ class PassThrough:
 
     async def _to_provider(self, asked: _Asked, first: str, provider: str, path: str) -> "_Sent":
         principal = await self._authenticator.authenticate(asked.headers, dict(asked.query))
-        may_use_route(principal, f"/{first}/{path}")
-        kind, named = kind_of(asked.method, path), model_of(path, asked.body)
+        plain = unquote(path)
+        may_use_route(principal, f"/{first}/{plain}")
+        kind, named = kind_of(asked.method, plain), model_of(plain, asked.body)
         deployment = self._deployment(provider, named)
         model = named or deployment.model or path
         if asked.method not in _READS:
@@ -217,6 +219,12 @@ def _json(headers: Mapping[str, str], data: bytes) -> Json:
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"The request body is not valid JSON: {error.msg}.", param="request_body") from None
     return body if isinstance(body, dict) else {}
+
+
+def _raw_path(scope: Scope) -> str:
+    """As the caller encoded it: a model's ARN has characters that must stay so."""
+    raw = scope.get("raw_path")
+    return raw.partition(b"?")[0].decode("latin-1") if raw else quote(str(scope.get("path", "")), safe=_PATH_SAFE)
 
 
 def _pairs(scope: Scope) -> list[tuple[str, str]]:

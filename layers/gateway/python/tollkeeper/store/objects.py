@@ -104,6 +104,10 @@ class FolderObjects:
     async def upload_url(self, key: str, seconds: int) -> str | None:
         return None
 
+    async def sweep(self, before: float) -> int:
+        """Removes what was written before `before` (epoch seconds); how many. In S3 a lifecycle rule does it."""
+        return await self._on_disk(lambda: _sweep(self._folder, before))
+
     def _path(self, key: str) -> Path:
         return self._folder / checked(key)
 
@@ -132,6 +136,13 @@ def _read(path: Path, start: int, length: int | None) -> bytes | None:
             return file.read() if length is None else file.read(length)
     except FileNotFoundError:
         return None
+
+
+def _sweep(folder: Path, before: float) -> int:
+    old = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_mtime < before]
+    for path in old:
+        _remove(path, folder)
+    return len(old)
 
 
 def _remove(path: Path, top: Path) -> None:
