@@ -192,6 +192,14 @@ def test_a_parameter_the_provider_lacks_is_named(caller: Caller) -> None:
     assert "anthropic" in error["message"]
 
 
+@pytest.mark.parametrize("stated", ["nope", None])
+def test_a_model_that_is_none_is_refused_in_litellms_sentence(caller: Caller, stated: str | None) -> None:
+    answer = caller.post({"model": stated, "messages": ASK})
+    assert answer.json()["error"]["message"] == (
+        f"/chat/completions: Invalid model name passed in model={stated}. Call `/v1/models` to view available models for your key."
+    )
+
+
 def test_heartbeats_keep_a_silent_stream_open(tmp_path: Any, upstream: Upstream) -> None:
     let_go = threading.Event()
     upstream.handler = lambda _: as_sse(chunk({"content": "slow"}), let_go, chunk({}, "stop"))

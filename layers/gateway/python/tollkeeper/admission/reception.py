@@ -92,7 +92,7 @@ class Reception:
         found = groups.find(model, principal.aliases)
         if found is None:
             raise BadRequest(
-                f"{call.endpoint.route.removeprefix('/v1/')}: Invalid model name passed in model={model[:200]}. "
+                f"{call.endpoint.route.removeprefix('/v1')}: Invalid model name passed in model={model[:200]}. "
                 "Call `/v1/models` to view available models for your key.",
                 param="model",
             )
