@@ -109,6 +109,18 @@ async def test_a_stream_without_usage_is_counted_by_what_came() -> None:
     assert (entry["status"], entry["usage_at_least"]) == ("success", True)
 
 
+async def test_a_buffered_answer_without_usage_is_counted_by_what_it_says() -> None:
+    costs = []
+    for text in ("short", "word " * 200):
+        whole = completion(text)
+        del whole["usage"]
+        wired, key = await gateway(lambda _, whole=whole: Said(body=whole))
+        assert (await wired.chat(key, max_tokens=900)).status_code == 200
+        costs.append(await booked(wired))
+        assert (await wired.ledger())[0]["usage_at_least"]
+    assert costs[1] - costs[0] >= 700 * 10_000, "three tokens for four bytes, ten dollars a million"
+
+
 async def test_a_caller_who_leaves_while_waiting_leaves_no_hold() -> None:
     waiting = asyncio.Event()
 

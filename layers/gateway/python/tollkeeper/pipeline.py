@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from tollkeeper.admission.asides import counted, forgotten
-from tollkeeper.admission.attempts import Attempts
+from tollkeeper.admission.attempts import Attempts, answer_bytes
 from tollkeeper.admission.doorkeeper import Doorkeeper, Ticket
 from tollkeeper.admission.explain import explained
 from tollkeeper.admission.own_calls import embedding_call, silent_copy, vectors_of
@@ -107,6 +107,8 @@ class Gateway:
         if result.opened is None:
             visit.account.stated(result.usage, (result.body or {}).get("service_tier"))
             visit.account.first_token()
+            if not result.usage:
+                visit.account.received(answer_bytes(result.body or {}))
         self._mirror(visit)
         headers = answer_headers(visit, result.headers)
         if result.opened is not None:

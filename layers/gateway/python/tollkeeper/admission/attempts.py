@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import orjson
+
 from tollkeeper.admission.doorkeeper import Doorkeeper
 from tollkeeper.admission.visit import Visit
 from tollkeeper.clock import Clock
 from tollkeeper.dialects.base import Json
+from tollkeeper.dialects.openai_mend import said_bytes
 from tollkeeper.dialects.usage import Usage, usage_from_hub
 from tollkeeper.errors import UpstreamTimeout
 from tollkeeper.ledger.metered import Opened, open_stream
@@ -78,6 +81,18 @@ class Attempts:
             await result.opened.stream.aclose()
         estimate = Usage(input=visit.input_estimate(step.deployment))
         visit.account.lost(usage_from_hub(stated) if stated else estimate, step.deployment)
+
+
+def answer_bytes(body: Json) -> int:
+    """How much a buffered answer says, for an estimate where its provider counted no tokens. Never less than its text."""
+    if choices := body.get("choices"):
+        messages = [choice.get("message") or choice.get("text") for choice in choices if isinstance(choice, dict)]
+        return sum(said_bytes(message) if isinstance(message, dict) else len(orjson.dumps(message)) for message in messages)
+    return sum(len(orjson.dumps(body[name])) for name in _ANSWERS if body.get(name))
+
+
+_ANSWERS = ("content", "output", "candidates")
+"""Where Messages, Responses and Gemini have their answers."""
 
 
 def _impatience(step: Attempt) -> Patience | None:

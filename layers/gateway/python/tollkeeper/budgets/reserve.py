@@ -119,7 +119,7 @@ class Budgets:
             for _ in range(_ROUNDS):
                 hold, refusals = await self._round(scopes, demand, want)
                 if not refusals:
-                    return replace(hold, clamped=want < demand.amount)
+                    return replace(hold, clamped=True) if want < demand.amount else hold
                 lower = next_amount(refusals, demand, self._options, self._clock.now())
                 if lower is None:
                     break
