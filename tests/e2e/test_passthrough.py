@@ -29,6 +29,12 @@ GEMINI = {
     "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 12, "totalTokenCount": 21},
     "modelVersion": "gemini-2.5-flash",
 }
+CONVERSE = {
+    "output": {"message": {"role": "assistant", "content": [{"text": "hello"}]}},
+    "stopReason": "end_turn",
+    "usage": {"inputTokens": 9, "outputTokens": 12, "totalTokens": 21},
+}
+AWS = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "secret", "aws_region_name": "eu-central-1"}
 MESSAGE_EVENTS = [
     {"type": "message_start", "message": {**MESSAGE, "content": [], "stop_reason": None, "usage": {"input_tokens": 9, "output_tokens": 1}}},
     {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
@@ -52,6 +58,12 @@ def provider(request: Received) -> Reply:
         return events(MESSAGE_EVENTS) if request.json.get("stream") else as_json(MESSAGE)
     if ":generateContent" in path:
         return as_json(GEMINI)
+    if ":streamGenerateContent" in path:
+        return Reply(
+            200, {"content-type": "application/json"}, [b"[", json.dumps(GEMINI).encode(), b"\n,", json.dumps(GEMINI).encode(), b"]"]
+        )
+    if path.endswith("/converse"):
+        return as_json(CONVERSE)
     if path.endswith("/teapot"):
         return Reply(418, {"content-type": "text/plain", "x-tea": "green"}, [b"short and stout"])
     return as_json({"path": request.path, "method": request.method, "got": request.body.decode()})
@@ -81,6 +93,7 @@ def gateway(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
         model("fast", "openai/gpt-4o-mini", f"{upstream.url}/v1", model_info=PRICES),
         model("claude", "anthropic/claude-sonnet-5", upstream.url, model_info=PRICES),
         model("flash", "gemini/gemini-2.5-flash", f"{upstream.url}/v1beta", model_info=PRICES),
+        model("nova", "bedrock/amazon.nova-lite-v1:0", upstream.url, api_key=None, model_info=PRICES, **AWS),
         general_settings={"pass_through_endpoints": endpoints},
     )
     process = GatewayProcess(tmp_path_factory.mktemp("gateway"), config, {"CUSTOM_KEY": "custom-secret"}).start()
@@ -146,6 +159,21 @@ def test_gemini_raw_with_the_key_in_the_query(http: httpx.Client, gateway: Gatew
     assert upstream.received[-1].path == "/v1beta/models/gemini-2.5-flash:generateContent?alt=json"
     assert upstream.received[-1].headers["x-goog-api-key"] == "sk-upstream"
     assert last(gateway)["cost"] == COST
+
+
+def test_gemini_raw_as_an_array(http: httpx.Client, gateway: GatewayProcess) -> None:
+    answer = http.post("/gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent", json={"contents": [{"parts": [{"text": "hi"}]}]})
+    assert answer.json() == [GEMINI, GEMINI]
+    assert last(gateway)["cost"] == COST
+
+
+def test_bedrock_raw_is_signed(http: httpx.Client, gateway: GatewayProcess, upstream: Upstream) -> None:
+    asked = {"messages": [{"role": "user", "content": [{"text": "hi"}]}], "inferenceConfig": {"maxTokens": 20}}
+    assert http.post("/bedrock/model/amazon.nova-lite-v1%3A0/converse", json=asked).json() == CONVERSE
+    seen = upstream.received[-1]
+    assert seen.path == "/model/amazon.nova-lite-v1%3A0/converse"
+    assert seen.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/")
+    assert (last(gateway)["cost"], last(gateway)["provider"]) == (COST, "bedrock")
 
 
 def test_status_headers_and_body_are_the_providers(http: httpx.Client, gateway: GatewayProcess) -> None:

@@ -106,11 +106,12 @@ class Meter:
         self._size = 0
         self._usage: Json | None = None
         self.text_bytes = 0
-        """Of the answer's text so far, where it streams."""
+        """Of the answer's text so far; of an answer that comes in one piece, all its bytes, which is more."""
 
     def feed(self, data: bytes) -> None:
         if self._decoder is None:
             self._size += len(data)
+            self.text_bytes = self._size
             if self._size > MAX_ANSWER_BYTES:
                 self._parts.clear()
             else:
@@ -136,12 +137,29 @@ class Meter:
             self._usage = self._read(b"".join(self._parts))
 
     def _read(self, data: bytes) -> Json | None:
+        if data.lstrip()[:1] == b"[":
+            return self._read_array(data)
         try:
             answer = self._reader.decode(data, self._target)
         except (TollkeeperError, ValueError, KeyError, TypeError, AttributeError):
             return _plain_usage(data)
         stated = self._reader.usage(answer) if hasattr(self._reader, "usage") else answer.get("usage")
         return stated if isinstance(stated, dict) else None
+
+    def _read_array(self, data: bytes) -> Json | None:
+        """Gemini's stream without `alt=sse` is one array, whose last usage counts."""
+        for part in reversed(_array(data)):
+            if isinstance(part, dict) and (stated := self._read(orjson.dumps(part))):
+                return stated
+        return None
+
+
+def _array(data: bytes) -> list[Any]:
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return []
+    return found if isinstance(found, list) else []
 
 
 def _plain_usage(data: bytes) -> Json | None:

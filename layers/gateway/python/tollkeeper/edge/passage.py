@@ -101,7 +101,7 @@ class Passing:
     async def relay(self, response: Response, send: Send) -> None:
         """The provider's answer to the caller as it comes: status, headers and bytes. Never raises for what the provider does."""
         content_type = response.headers.get("content-type", "").partition(";")[0].strip()
-        streamed = content_type in _STREAMS
+        streamed = content_type in _STREAMS or (not content_type and self._raw.body.get("stream") is True)
         kind = self._raw.kind if response.status < 300 else None
         meter = Meter(kind, self._raw.model, streamed=streamed) if kind is not None else None
         status = STATUS_SUCCESS if response.status < 400 else STATUS_FAILURE
