@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tests.support.gateway import model
+from tests.support.gateway import MASTER_KEY, model
 from tests.support.upstream import completion, text_stream
 from tests.support.wiring import Said, Wired, wire
 
@@ -142,3 +142,27 @@ async def _windows(wired: Wired) -> list[dict[str, Any]]:
     seen = {(pk, sk) for verb, pk, sk in wired.counters.seen if verb == "apply" and pk.startswith("key#")}
     found = [await wired.counters.get(pk, sk) for pk, sk in seen]
     return [item for item in found if item]
+
+
+@pytest.mark.parametrize(("streamed", "limit"), [(True, "first_token"), (False, "whole")])
+async def test_a_deployment_that_keeps_a_caller_waiting_is_left_for_the_next_and_is_not_benched_for_it(streamed: bool, limit: str) -> None:
+    quick = Said(pieces=list(SSE), headers={"content-type": "text/event-stream"}) if streamed else Said(body=completion("quick"))
+    pair = Pair(quick)
+    wired = await hedging(pair, models={"fast": {"latency": {limit: "20ms"}}})
+    answer = await wired.chat(stream=streamed)
+    assert (answer.status_code, len(pair.sent)) == (200, 2)
+    assert pair.first.cancelled
+    (entry,) = await wired.ledger()
+    assert [row["outcome"] for row in entry["routing"]["tries"]] == ["timeout_error", "ok"]
+    checks = await wired.client.get("/health/latest", headers={"authorization": f"Bearer {MASTER_KEY}"})
+    assert {row["circuit"] for row in checks.json()["latest_health_checks"].values()} == {"closed"}
+
+
+async def test_where_there_is_nowhere_else_to_go_patience_is_better_than_none() -> None:
+    pair = Pair(Said(body=completion("never")))
+    row = model("fast", "openai/m", "https://a.test/v1", model_info={"id": "a"}, **PRICES)
+    wired = await wire(pair.answer, row, tollkeeper={"routing": {"models": {"fast": {"latency": {"whole": "20ms"}}}}})
+    call = asyncio.create_task(wired.chat())
+    await asyncio.sleep(0.1)
+    pair.first.gate.set()
+    assert (await call).json()["choices"][0]["message"]["content"] == "late"

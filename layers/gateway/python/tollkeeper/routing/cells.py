@@ -38,6 +38,8 @@ class _View:
     cells: dict[str, Cell] = field(default_factory=dict)
     wrote_at: dict[str, float] = field(default_factory=dict)
     uses: dict[str, Item] = field(default_factory=dict)
+    sums: dict[tuple[str, int], Statistics] = field(default_factory=dict)
+    """Of a deployment in a second; gone whenever `uses` changes."""
 
 
 class Cells:
@@ -67,9 +69,13 @@ class Cells:
         view = self._view(group)
         if not view.uses:
             return NOTHING
-        prefix, now = routing_use_sk(deployment_id), self._clock.now()
-        items = [item for sk, item in view.uses.items() if sk.startswith(prefix) and item.get("ttl", 0) > now]
-        return summed(items, prefix + minute_sk(now))
+        now = self._clock.now()
+        key = (deployment_id, int(now))
+        if (known := view.sums.get(key)) is None:
+            prefix = routing_use_sk(deployment_id)
+            items = [item for sk, item in view.uses.items() if sk.startswith(prefix) and item.get("ttl", 0) > now]
+            known = view.sums[key] = summed(items, prefix + minute_sk(now))
+        return known
 
     def mark_of(self, group: str, sk: str) -> Item | None:
         """What `mark` left, in whichever process."""
@@ -113,9 +119,10 @@ class Cells:
         view = self._view(group)
         try:
             view.uses[sk] = await self._table.apply(routing_pk(group), sk, add=add, set={"ttl": ttl}, when=tuple(when))
+            view.sums = {}
         except ConditionFailed as failed:
             if failed.old is not None:
-                view.uses[sk] = failed.old
+                view.uses[sk], view.sums = failed.old, {}
             return False
         except StoreUnavailable as error:
             log.error("routing_statistics_store_error %s", error.message)
@@ -146,7 +153,7 @@ class Cells:
     def _seen(self, view: _View, items: Iterable[Item]) -> None:
         now = self._clock.monotonic()
         cells: dict[str, Cell] = {}
-        view.uses = {}
+        view.uses, view.sums = {}, {}
         for item in items:
             sk = str(item["sk"])
             if sk.startswith(BREAKER_PREFIX):

@@ -78,6 +78,13 @@ def is_alive(error: TollkeeperError) -> bool:
     return isinstance(error, UpstreamRejected) and error.upstream_status is not None
 
 
+def same_credential(one: Deployment, other: Deployment) -> bool:
+    """What is refused to the one is refused to the other."""
+    if one.api_key is None and not one.auth.params:
+        return False
+    return (one.provider, one.base_url, one.api_key, one.auth) == (other.provider, other.base_url, other.api_key, other.auth)
+
+
 def _kind_of_rejection(error: UpstreamRejected) -> Kind:
     if isinstance(error, ContentPolicyViolation):
         return "ContentPolicyViolation"

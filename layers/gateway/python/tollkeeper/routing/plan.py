@@ -25,7 +25,7 @@ from tollkeeper.errors import (
 )
 from tollkeeper.routing.asked import NOTHING_ASKED, Asked
 from tollkeeper.routing.chains import Chains, OwnChains
-from tollkeeper.routing.faults import is_missing, kind_of
+from tollkeeper.routing.faults import is_missing, kind_of, same_credential
 from tollkeeper.routing.filters import Sifted, sift
 from tollkeeper.routing.health import ALWAYS_WELL, Health, Passage, Trial
 from tollkeeper.routing.record import Record
@@ -192,7 +192,7 @@ class Plan:
         rules = group.policy.rules_for(deployment, peers=len(group.deployments) > 1) if watched else None
         tokens = self._asked.tokens() if group.policy.counts_at_start else 0
         passage = Passage(deployment, group.policy, rules, attempt.trial, self._asked.streamed, tokens)
-        passage.same_credential = lambda: [row for row in group.deployments if row is not deployment and _same_credential(row, deployment)]
+        passage.same_credential = lambda: [row for row in group.deployments if row is not deployment and same_credential(row, deployment)]
         return passage
 
     def _chosen(self, attempt: Attempt | None) -> Attempt:
@@ -233,7 +233,7 @@ class Plan:
         """A credential that was refused is refused for every deployment that has it."""
         now.spent.add(deployment.id)
         if isinstance(error, UpstreamAuthFailed) and error.upstream_status == 401:
-            now.spent |= {row.id for row in now.rows if _same_credential(row, deployment)}
+            now.spent |= {row.id for row in now.rows if same_credential(row, deployment)}
 
     def _round(self, group: ModelGroup, rows: Sequence[Deployment], *, fallback: bool) -> _Round:
         """Those that are slow come last; where all are, they wait for the fallbacks (`latency.slow`)."""
@@ -355,9 +355,3 @@ class Plan:
         """Of the fallbacks that apply."""
         refused = isinstance(error, UpstreamError) and not self._try_again(error) and not self._ours(error)
         return self._chains.listed(error, refused=refused)
-
-
-def _same_credential(one: Deployment, other: Deployment) -> bool:
-    if one.api_key is None and not one.auth.params:
-        return False
-    return (one.provider, one.base_url, one.api_key, one.auth) == (other.provider, other.base_url, other.api_key, other.auth)

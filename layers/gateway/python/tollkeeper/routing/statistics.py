@@ -95,27 +95,33 @@ def bucket_of(seconds: float) -> int:
 
 def summed(items: Iterable[Item], current: str) -> Statistics:
     """One deployment's minutes; `current` is the sort key of the running one."""
-    rows = list(items)
-    now = next((row for row in rows if row.get("sk") == current), {})
-
-    def total(name: str) -> int:
-        return sum(_number(row, name) for row in rows)
-
-    def buckets(letter: str) -> dict[int, int]:
-        return {number: count for number in range(BUCKETS) if (count := total(f"{letter}{number}"))}
-
+    total: dict[str, int] = {}
+    now: Item = {}
+    in_flight = 0
+    for item in items:
+        for name, value in item.items():
+            if isinstance(value, int | float):
+                total[name] = total.get(name, 0) + int(value)
+        in_flight += max(_number(item, "requests") - _number(item, "ended"), 0)
+        now = item if item.get("sk") == current else now
+    get = total.get
     return Statistics(
-        in_flight=sum(max(_number(row, "requests") - _number(row, "ended"), 0) for row in rows),
+        in_flight=in_flight,
         requests=_number(now, "requests"),
         tokens=_number(now, "tokens"),
-        ended=total("answered"),
-        errors=total("errors"),
-        first=(total("first_ms") / 1e3, total("first_n")),
-        per_token=(total("token_us") / 1e6, total("token_n")),
-        output=(total("out_tokens"), total("out_ms") / 1e3),
-        firsts=buckets("f"),
-        wholes=buckets("w"),
+        ended=get("answered", 0),
+        errors=get("errors", 0),
+        first=(get("first_ms", 0) / 1e3, get("first_n", 0)),
+        per_token=(get("token_us", 0) / 1e6, get("token_n", 0)),
+        output=(get("out_tokens", 0), get("out_ms", 0) / 1e3),
+        firsts=_buckets("f", total),
+        wholes=_buckets("w", total),
     )
+
+
+def _buckets(letter: str, total: Mapping[str, int]) -> dict[int, int]:
+    """`f3` → 3"""
+    return {int(name[1:]): count for name, count in total.items() if name[0] == letter and name[1:].isdecimal() and count}
 
 
 def measured(seconds: float, whole: float, *, streamed: bool, output_tokens: int) -> dict[str, int]:
