@@ -8,7 +8,7 @@ PORT ?= 4000
 STATE ?= .tollkeeper
 export PYTHONPATH := layers/gateway/python
 
-.PHONY: dev test test-all check format lock bench conformance emulators
+.PHONY: dev test test-all check format lock bench conformance emulators sdks
 
 dev: $(VENV)/.dev
 	@$(BIN)/python -m tollkeeper.dev.server $(if $(CONFIG),--config $(CONFIG)) --port $(PORT) --state $(STATE)
@@ -55,6 +55,14 @@ emulators: .venv-ministack/.done
 	@if command -v apt-get dpkg >/dev/null; then $(MAKE) --no-print-directory .cache/promtool/.done || echo "promtool is not to be had here"; fi
 	@if command -v mvn java >/dev/null; then $(MAKE) --no-print-directory .cache/dynamodb-local/.done || echo "DynamoDB Local is not to be had here"; fi
 
+# Providers' own clients, for the slow round trips.
+sdks: .venv-sdks/.done
+
+.venv-sdks/.done: tests/sdks/requirements.txt
+	$(PYTHON) -m venv .venv-sdks
+	.venv-sdks/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 .venv-ministack/.done: tests/ministack-requirements.txt
 	$(PYTHON) -m venv .venv-ministack
 	.venv-ministack/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
@@ -79,5 +87,6 @@ lock:
 	for d in tests/clients/*/requirements.in; do \
 	  (cd $$(dirname $$d) && uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements.in -o requirements.txt) || exit 1; \
 	done
+	cd tests/sdks && uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements.in -o requirements.txt
 
 -include infra/make.mk
