@@ -39,14 +39,20 @@ def info_row(deployment: Deployment, record: ModelRecord | None) -> dict[str, An
             "key": deployment.model,
             "litellm_provider": deployment.provider,
             "mode": deployment.mode,
-            "max_tokens": deployment.max_output_tokens,
+            "max_tokens": _output_limit(deployment),
             "max_input_tokens": deployment.max_input_tokens,
-            "max_output_tokens": deployment.max_output_tokens,
+            "max_output_tokens": _output_limit(deployment),
             "access_groups": list(deployment.access_groups),
             **{column: _price(deployment, name) for column, name in _PRICES.items()},
             **(stamps(record) if record else {}),
         },
     }
+
+
+def _output_limit(deployment: Deployment) -> int | None:
+    """The configured one, else what is known of the model (catalog/models.py)."""
+    known = deployment.info.get("max_output_tokens")
+    return deployment.max_output_tokens or (known if isinstance(known, int) else None)
 
 
 def group_rows(deployments: Iterable[Deployment]) -> list[dict[str, Any]]:
@@ -62,7 +68,7 @@ def _group(name: str, rows: list[Deployment]) -> dict[str, Any]:
         "model_group": name,
         "providers": sorted({row.provider for row in rows}),
         "max_input_tokens": _most(row.max_input_tokens for row in rows),
-        "max_output_tokens": _most(row.max_output_tokens for row in rows),
+        "max_output_tokens": _most(_output_limit(row) for row in rows),
         "input_cost_per_token": _most(_price(row, "input") for row in rows),
         "output_cost_per_token": _most(_price(row, "output") for row in rows),
         "mode": rows[0].mode,

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from tollkeeper.catalog import prices as price_data
+from tollkeeper.catalog.models import profile_of
 from tollkeeper.catalog.profiles import quirks_for
 from tollkeeper.catalog.provider import Blank
 from tollkeeper.catalog.providers import PROVIDERS, Provider, base_url_for, dialect_for
@@ -104,7 +105,7 @@ class _Builder:
         if target is None:
             return None
         provider, model, params, info = target.provider, target.model, self._params, self._info
-        defaults, facts = self._shop.defaults, self._facts(target)
+        defaults, facts, profile = self._shop.defaults, self._facts(target), self._profile(target)
         prices = self._prices(target, facts.prices)
         responses = target.responses or info.mode == "responses"
         base_url = self._base_url(target, responses=responses)
@@ -145,14 +146,14 @@ class _Builder:
             cooldown_time=params.cooldown_time,
             allowed_fails=params.allowed_fails,
             allowed_fails_policy={str(kind): fails for kind, fails in (params.allowed_fails_policy or {}).items()},
-            max_input_tokens=info.max_input_tokens or facts.max_input_tokens,
+            max_input_tokens=info.max_input_tokens or facts.max_input_tokens or profile.get("max_input_tokens"),
             max_output_tokens=info.max_output_tokens or info.max_tokens,
             prices=prices,
             wildcard_prices=self._price_book(provider) if "*" in model and prices is None else PriceBook(),
             mock_response=params.mock_response,
-            mode=self._mode(),
+            mode=profile.get("mode", "chat") if info.mode is None else self._mode(),
             access_groups=tuple(info.access_groups or ()),
-            info=info.model_dump(exclude_unset=True),
+            info={**profile, **info.model_dump(exclude_unset=True)},
         )
 
     def _target(self) -> Target | None:
@@ -244,6 +245,12 @@ class _Builder:
         if mode not in MODES:
             self._findings.error((*self._path, "model_info", "mode"), f"there is no mode {mode}", did_you_mean(mode, MODES, "write chat"))
         return mode
+
+    def _profile(self, target: Target) -> dict[str, Any]:
+        """What is known of the model, as model_info says it; what the entry says itself comes before it."""
+        base_model = self._info.base_model or self._params.base_model
+        known = profile_of(target.provider.name, target.model, base_model) if "*" not in target.model else None
+        return known.info() if known else {}
 
     def _facts(self, target: Target) -> price_data.ModelFacts:
         if "*" in target.model:

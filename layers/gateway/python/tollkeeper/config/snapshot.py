@@ -194,7 +194,7 @@ class Deployment:
     mode: str = "chat"
     access_groups: tuple[str, ...] = ()
     info: dict[str, Any] = field(default_factory=dict)
-    """model_info as given."""
+    """model_info as given, over what catalog/models.py knows of the model."""
 
     def satisfies(self, label: str, allowed: Sequence[Any]) -> bool:
         """A label nobody wrote satisfies nothing. A region also lies in its area (`eu-central-1` in `eu`)."""
