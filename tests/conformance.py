@@ -30,6 +30,8 @@ DIALECTS = {
     "gemini": "gemini_generate",
     "bedrock.converse": "bedrock_converse",
     "bedrock.invoke/anthropic": "bedrock_invoke",
+    "bedrock.invoke/mistral": "bedrock_family",
+    "bedrock.invoke/openai": "bedrock_family",
     "cohere.v2": "cohere_v2",
     "ollama.native": "ollama_chat",
 }
