@@ -20,7 +20,7 @@ from tollkeeper.admission.explain import explained
 from tollkeeper.admission.own_calls import embedding_call, silent_copy, vectors_of
 from tollkeeper.admission.reception import EmbedFor, Reception
 from tollkeeper.admission.told import answer_headers, error_headers
-from tollkeeper.admission.visit import Call, Visit
+from tollkeeper.admission.visit import Call, Visit, transcript_for
 from tollkeeper.auth.access import may_use_route, visible_models
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal
@@ -28,6 +28,7 @@ from tollkeeper.clock import Clock
 from tollkeeper.dialects.base import Json
 from tollkeeper.errors import TollkeeperError
 from tollkeeper.ledger.book import Ledger
+from tollkeeper.ledger.content import ContentLog
 from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_FAILURE, STATUS_SUCCESS, Entry
 from tollkeeper.ledger.metered import MeteredStream
 from tollkeeper.money import NanoUSD
@@ -73,9 +74,10 @@ class Gateway:
         random: Random,
         books_before_reply: bool,
         health: Health = ALWAYS_WELL,
+        content: ContentLog | None = None,
     ) -> None:
         """`books_before_reply`: close the books before the last byte leaves, because a server may be killed at any moment; or after it,
-        because a Lambda sandbox is not, and the caller need not wait.
+        because a Lambda sandbox is not, and the caller need not wait. `content` keeps what keys and teams want kept.
         """
         self._reception = Reception(groups, authenticator, doorkeeper, clock=clock, random=random, health=health)
         self._authenticator = authenticator
@@ -83,6 +85,7 @@ class Gateway:
         self._client = client
         self._attempts = Attempts(doorkeeper, client, clock)
         self._ledger = ledger
+        self._content = content
         self._clock = clock
         self._books_before_reply = books_before_reply
         self._closing: set[asyncio.Future[None]] = set()
@@ -90,6 +93,8 @@ class Gateway:
     async def serve(self, call: Call) -> Answer:
         """Returns when the answer is whole, or when a stream's first content is in. Raises TollkeeperError."""
         visit = await self._reception.admit(call, self._embedder(call))
+        if self._content is not None:
+            visit.account.transcript = transcript_for(visit)
         try:
             result = await first_success(
                 visit.plan,
@@ -109,6 +114,8 @@ class Gateway:
             visit.account.first_token()
             if not result.usage:
                 visit.account.received(answer_bytes(result.body or {}))
+            if visit.account.transcript is not None:
+                visit.account.transcript.body = result.body
         self._mirror(visit)
         headers = answer_headers(visit, result.headers)
         if result.opened is not None:
@@ -183,6 +190,8 @@ class Gateway:
         """The entry first: from it the janitor learns what a call cost whose process died before it could settle."""
         entry = visit.account.entry
         await self._ledger.record(entry)
+        if self._content is not None and visit.account.transcript is not None:
+            await self._content.keep(entry.request_id, visit.call.body, visit.account.transcript)
         settling = self._doorkeeper.settle(visit.ticket, NanoUSD(cost), tokens)
         finishing = finish(visit.plan, tokens=tokens, output_tokens=entry.output_tokens, error=error)
         await together((settling, finishing), immediate=self._doorkeeper.immediate)

@@ -10,6 +10,7 @@ from tollkeeper.admin.revisions import Revisions
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Snapshot
+from tollkeeper.ledger.content import ContentLog
 from tollkeeper.money import ZERO, NanoUSD
 from tollkeeper.reports.reader import Reader
 from tollkeeper.routing.resolve import Groups
@@ -68,6 +69,7 @@ class AdminServices:
     secrets: SecretKeeper | None = None
     reports: Reader | None = None
     groups: Callable[[], Groups] | None = None
+    content: ContentLog | None = None
 
     async def spent(self, scope: str, scope_id: str, budget_duration: str | None) -> Spend:
         return await self.spend.spend(scope, scope_id, budget_duration) if self.spend else Spend()

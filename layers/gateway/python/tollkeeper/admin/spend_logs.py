@@ -108,7 +108,13 @@ async def page_of_logs(services: Services, actor: Acting, asked: Annotated[LogFi
 
 @router.get("/ui/{request_id}", **a.answers(dict[str, Any]))
 async def one_log(services: Services, actor: Acting, request_id: PathName) -> dict[str, Any]:
-    return await _single(services, actor, request_id)
+    """With what was asked and answered, where the key or team wanted it kept."""
+    row = await _single(services, actor, request_id)
+    if services.content is not None and (kept := await services.content.read(request_id)) is not None:
+        asked = kept["request"]
+        messages = asked.get("messages", asked) if isinstance(asked, dict) else asked
+        row |= {"messages": messages, "response": kept["response"], "proxy_server_request": asked}
+    return row
 
 
 async def _single(services: AdminServices, actor: Actor, request_id: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tollkeeper.budgets.janitor import ExpiredHold, Janitor
 from tollkeeper.clock import Clock, time_ordered_id
 from tollkeeper.errors import StoreUnavailable
 from tollkeeper.ledger.book import Ledger
+from tollkeeper.ledger.content import ContentLog
 from tollkeeper.ledger.entry import STATUS_FAILURE, Entry
 from tollkeeper.store.items import scope_of
 
@@ -25,16 +26,21 @@ SWEEP_SECONDS = 60.0
 class Housekeeping:
     """Run `sweep` every few minutes; two at once do no harm."""
 
-    def __init__(self, janitor: Janitor, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, janitor: Janitor, ledger: Ledger, clock: Clock, content: ContentLog | None = None) -> None:
         self._janitor = janitor
         self._ledger = ledger
         self._clock = clock
+        self._content = content
+        self._hour = -1
 
     async def sweep(self) -> int:
         """Returns how many holds were ended. Raises StoreUnavailable; the next sweep goes on where this one stopped."""
         expired = await self._janitor.sweep()
         for hold in expired:
             await self._ledger.record(unconfirmed_entry(hold))
+        if self._content is not None and self._hour != (hour := int(self._clock.now() // 3600)):
+            await self._content.sweep()
+            self._hour = hour
         return len(expired)
 
     async def sweep_for_ever(self) -> None:

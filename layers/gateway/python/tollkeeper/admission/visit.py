@@ -18,6 +18,7 @@ from tollkeeper.dialects.native import NativeDialect, has_native, native
 from tollkeeper.dialects.usage import Usage, usage_from_hub
 from tollkeeper.errors import BadRequest
 from tollkeeper.ledger.account import Account
+from tollkeeper.ledger.content import Transcript, terms_of
 from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_CUT, STATUS_SUCCESS, Entry
 from tollkeeper.providers.client import ProviderClient
 from tollkeeper.routing.asked import Requirement
@@ -218,3 +219,12 @@ def spoken(name: str, deployment: Deployment) -> NativeDialect | None:
 
 def _dialect(name: str, deployment: Deployment) -> str:
     return "openai_responses" if name in _RESPONSES_API and speaks_responses(deployment) else deployment.dialect
+
+
+def transcript_for(visit: Visit) -> Transcript | None:
+    """Where the key, or else its team, wants what is said kept (ledger/content.py)."""
+    principal = visit.ticket.payer.principal if visit.ticket.payer else None
+    if principal is None:
+        return None
+    terms = terms_of(principal.metadata, principal.team.metadata if principal.team else None)
+    return Transcript(terms) if terms is not None else None

@@ -35,6 +35,7 @@ from tollkeeper.edge.health_checks import HealthChecks
 from tollkeeper.edge.overview import Overview
 from tollkeeper.errors import StoreUnavailable
 from tollkeeper.ledger.book import Ledger
+from tollkeeper.ledger.content import ContentLog
 from tollkeeper.ledger.roller import Roller
 from tollkeeper.ledger.stream import Pump, nobody
 from tollkeeper.limits.rate import Limits
@@ -74,7 +75,8 @@ class Running:
         self.doorkeeper = _doorkeeper(installation, self.budgets, self.spending, self.metrics)
         self.outbox = outbox_of(installation)
         self.pump = _pump(installation, self.outbox)
-        self.housekeeping = Housekeeping(Janitor(store.counters, clock, self.options, self._budget_event), ledger, clock)
+        self.content = ContentLog(installation.objects, store.ledger, clock) if installation.objects is not None else None
+        self.housekeeping = Housekeeping(Janitor(store.counters, clock, self.options, self._budget_event), ledger, clock, self.content)
         self.client = ProviderClient(
             installation.transport,
             installation.credentials,
@@ -92,6 +94,7 @@ class Running:
             clock=clock,
             random=SystemRandom(),
             books_before_reply=installation.embedded,
+            content=self.content,
             health=self.fleet,
         )
 
@@ -116,6 +119,7 @@ class Running:
             secrets=installation.secret_desk,
             reports=Reader(installation.store.ledger, self.pump.catch_up) if self.pump else Reader(installation.store.ledger),
             groups=self.live.groups,
+            content=self.content,
         )
 
     @cached_property

@@ -7,6 +7,7 @@ from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Deployment, Prices
 from tollkeeper.dialects.usage import Usage, usage_from_hub
 from tollkeeper.errors import TollkeeperError
+from tollkeeper.ledger.content import Transcript
 from tollkeeper.ledger.cost import CostBreakdown, cost_of
 from tollkeeper.ledger.entry import STATUS_FAILURE, Entry
 from tollkeeper.money import ZERO, NanoUSD
@@ -22,6 +23,8 @@ class Account:
         self.prices: Prices | None = None
         """Those of the deployment on the day of the call."""
         self.text_bytes = 0
+        self.transcript: Transcript | None = None
+        """Where the key or team wants the answer kept."""
         self.lost_cost = ZERO
         self._tier: Any = None
         self.upstream = 0.0

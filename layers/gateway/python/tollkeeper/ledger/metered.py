@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
+import orjson
+
 from tollkeeper.dialects.base import Chunk
 from tollkeeper.errors import TollkeeperError
 from tollkeeper.ledger.account import Account
@@ -63,6 +65,8 @@ class MeteredStream:
             raise
         for chunk in batch:
             self._account.received(chunk.text_bytes)
+            if self._account.transcript is not None:
+                self._account.transcript.hear(chunk.raw if chunk.raw is not None else orjson.dumps(chunk.data))
             if chunk.usage is not None:
                 self._account.stated(chunk.usage, chunk.data.get("service_tier") if chunk.raw is None else None)
                 self._say_cost(chunk)

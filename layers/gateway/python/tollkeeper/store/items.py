@@ -24,6 +24,7 @@ ledger
   sum of all    sum#all               month#<yyyy-mm> or day#<yyyy-mm-dd>
   its parts     part#<kind>#<value>#<yyyy-mm>   <dd>#<digest of key, model, provider …>
   ids already in them   rolled#<7 characters of ids>#<lane>   rolled
+  content note  content#<yyyy-mm-dd>  <request id>     what may be removed after that day (ledger/content.py)
   rollup lane   lane#<number>         lane        (ledger/roller.py)
   alert         alert#<digest>        alert       alerts/pending or alerts/told / when it was raised
   audit entry   audit                 <number in 12 digits>   audit/<kind>#<id> / number   audit/by#<who> / number
@@ -193,6 +194,10 @@ def rolled_pk(entry_id: str, lane: int) -> str:
 
 def rolled_name(entry_id: str) -> str:
     return entry_id[_ROLLED_CHARACTERS:]
+
+
+def content_pk(day: str) -> str:
+    return f"content#{day}"
 
 
 def lane_pk(lane: int) -> str:
