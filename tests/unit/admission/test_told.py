@@ -8,6 +8,8 @@ from tests.support.gateway import model
 from tests.support.upstream import completion, text_stream
 from tests.support.wiring import Said, Wired, wire
 
+from tollkeeper.clock import iso
+
 PRICES = {"input_cost_per_token": 0.000001, "output_cost_per_token": 0.00001}
 PROVIDER = {"x-request-id": "up-1", "x-ratelimit-remaining-requests": "9", "set-cookie": "secret", "content-type": "application/json"}
 
@@ -51,6 +53,17 @@ async def test_a_key_sees_its_own_terms_and_its_spend() -> None:
     assert first["x-litellm-key-max-budget"] == "2.0"
     assert (first["x-litellm-key-rpm-limit"], first["x-litellm-key-tpm-limit"]) == ("7", "9000")
     assert [float(headers["x-litellm-key-spend"]) for headers in (first, second)] == pytest.approx([0.000129, 0.000258])
+
+
+async def test_a_temporary_increase_is_in_the_budget_a_key_is_told_until_it_ends() -> None:
+    wired = await wired_with(lambda: Said(body=completion()))
+    key = await wired.new_key(max_budget=0.0000001)
+    changed = {"key": key, "temp_budget_increase": 100, "temp_budget_expiry": iso(wired.clock.now() + 3600)}
+    assert (await wired.admin("POST", "/key/update", changed)).status_code == 200
+    assert (await wired.chat(key, max_tokens=20)).headers["x-litellm-key-max-budget"] == "100.0000001"
+    wired.clock.advance(3601)
+    refused = await wired.chat(key, max_tokens=20)
+    assert (refused.status_code, refused.json()["error"]["limit_usd"]) == (422, 0.0000001)
 
 
 async def test_a_streams_headers_say_nothing_of_a_cost_that_is_not_known_yet() -> None:

@@ -4,6 +4,7 @@ https://docs.litellm.ai/docs/proxy/response_headers. A header is there when ther
 spend. On a stream the headers leave before the usage is known, so there they say nothing of costs (`usage.cost` in its last chunk does).
 """
 
+import math
 from collections.abc import Mapping
 
 from tollkeeper.admission.visit import Visit
@@ -67,7 +68,8 @@ def _key(visit: Visit, cost: int) -> dict[str, str]:
         return headers
     key = payer.principal.key
     if key.max_budget is not None:
-        headers["x-litellm-key-max-budget"] = repr(nano_to_usd(key.max_budget))
+        raised = key.temp_budget_increase or 0 if visit.account.entry.started_at < (key.temp_budget_expiry or math.inf) else 0
+        headers["x-litellm-key-max-budget"] = repr(nano_to_usd(key.max_budget + raised))
     for name, limit in (("rpm", key.rpm_limit), ("tpm", key.tpm_limit)):
         if limit is not None:
             headers[f"x-litellm-key-{name}-limit"] = str(limit)
