@@ -102,3 +102,19 @@ async def test_info_lists_as_many_keys_as_asked(admin):
 async def test_wrong_values(admin, path, body, param):
     answer = await admin.post(path, body)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+async def test_members_named_at_the_making_are_users_from_then_on(admin):
+    await admin.post("/user/new", {"user_id": "ann", "user_email": "ann@example.com", "auto_create_key": False})
+    members = [
+        {"role": "admin", "user_email": "ann@example.com"},
+        {"role": "user", "user_email": "bob@example.com"},
+        {"role": "user", "user_id": "eve"},
+    ]
+    made = (await admin.post("/team/new", {"team_id": "t", "members_with_roles": members})).json()
+    ids = [member["user_id"] for member in made["members_with_roles"]]
+    assert (ids[0], ids[2], None in ids) == ("ann", "eve", False)
+    for user_id in ids:
+        assert (await admin.get("/v2/user/info", user_id=user_id)).json()["teams"] == ["t"]
+    again = await admin.post("/team/new", {"team_id": "t", "members_with_roles": [{"role": "user", "user_id": "zoe"}]})
+    assert (again.status_code, (await admin.get("/v2/user/info", user_id="zoe")).status_code) == (400, 404)

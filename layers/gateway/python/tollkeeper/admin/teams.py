@@ -53,14 +53,16 @@ async def new(body: TeamFields, services: Services, actor: Acting) -> dict[str, 
     given = {**_default_params(services.settings), **given}
     await actor.reach(Target(organization_id=given.get("organization_id")))
     await check_organization(services, given.get("organization_id"))
+    if body.team_id and await services.revisions.find(TEAM, body.team_id) is not None:
+        raise _taken(body.team_id)
+    given |= await _with_users(body, services, actor)
     team = TeamRecord(team_id=body.team_id or services.clock.new_id(), extra=body.unread(), **given)
     if not actor.is_admin and actor.user_id and team.member(actor.user_id) is None:
         team = replace(team, members_with_roles=(*team.members_with_roles, Member(user_id=actor.user_id, role="admin")))
     try:
         made = await services.revisions.create(team, actor)
     except ConditionFailed:
-        message = f"Team id = {team.team_id} already exists. Please use a different team id."
-        raise BadRequest(message, param="team_id") from None
+        raise _taken(team.team_id) from None
     await _list_with_users(services, actor, made)
     return await row_of(services, made)
 
@@ -202,10 +204,24 @@ async def _change(team_id: str, body: TeamFields, services: AdminServices, actor
     if changes.get("organization_id", team.organization_id) != team.organization_id:
         await actor.reach(Target(organization_id=changes["organization_id"]))
         await check_organization(services, changes["organization_id"])
+    changes |= await _with_users(body, services, actor)
     fresh = await services.revisions.change(team, changes, actor, extra=body.unread())
     if "members_with_roles" in changes:
         await _list_with_users(services, actor, fresh)
     return fresh
+
+
+async def _with_users(body: TeamFields, services: AdminServices, actor: Actor) -> dict[str, Any]:
+    """`members_with_roles` by user id, whichever way they were named; who is no user yet becomes one."""
+    if not body.members_with_roles:
+        return {}
+    crew = Crew(services, actor)
+    users = [(await crew.resolve(member), member.role) for member in body.members_with_roles]
+    return {"members_with_roles": tuple(Member(user_id=user.user_id, user_email=user.user_email, role=role) for user, role in users)}
+
+
+def _taken(team_id: str) -> BadRequest:
+    return BadRequest(f"Team id = {team_id} already exists. Please use a different team id.", param="team_id")
 
 
 async def _list_with_users(services: AdminServices, actor: Actor, team: TeamRecord) -> None:
