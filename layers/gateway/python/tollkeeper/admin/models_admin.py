@@ -17,6 +17,7 @@ from tollkeeper.admin.listing import contains, pages, walk
 from tollkeeper.admin.models import Row
 from tollkeeper.admin.route import StrictRoute
 from tollkeeper.admin.services import Acting, AdminServices, Services
+from tollkeeper.admin.team_models import belonging, lend, take_back
 from tollkeeper.admin.values import Json, Name, PathName, QueryName
 from tollkeeper.admin.views import stamps
 from tollkeeper.admin.views_models import group_rows, info_row
@@ -78,11 +79,16 @@ async def new(body: NewModel, services: Services, actor: Acting) -> dict[str, An
     model_id = str(body.model_info.get("id") or services.clock.new_id())
     if any(deployment.id == model_id for deployment in services.models.deployments):
         raise BadRequest(f"Model id = {model_id} is one of gateway.yaml's.", param="model_info.id")
-    record = await _made(services, ModelRecord(model_id=model_id), body.model_name, body.litellm_params, body.model_info)
+    name, model_info = await belonging(services, model_id, body.model_name, body.model_info)
+    if await services.revisions.read(ModelRecord, items.MODELS_PK, model_id) is not None:
+        raise _exists(model_id)
+    record = await _made(services, ModelRecord(model_id=model_id), name, body.litellm_params, model_info)
     try:
-        return _row(await services.revisions.create(replace(record, blocked=body.blocked), actor))
+        made = await services.revisions.create(replace(record, blocked=body.blocked), actor)
     except ConditionFailed:
-        raise BadRequest(f"Model id = {model_id} already exists.", param="model_info.id") from None
+        raise _exists(model_id) from None
+    await lend(services, made, actor)
+    return _row(made)
 
 
 @router.post("/model/update", **a.answers(a.ModelRow))
@@ -103,6 +109,7 @@ async def delete(body: OneModel, services: Services, actor: Acting) -> dict[str,
     record = await existing_model(services, body.id)
     await services.revisions.delete(record, actor)
     await _secrets(services, record.model_id).drop(record.litellm_params)
+    await take_back(services, record, actor)
     return {"message": f"Model: {body.id} deleted successfully"}
 
 
@@ -143,7 +150,7 @@ async def info_page(services: Services, actor: Acting, asked: Annotated[ListMode
         and (asked.search is None or contains(asked.search, deployment.group, deployment.model))
         and (asked.blocked is None or asked.blocked == bool(record and record.blocked))
         and (asked.access_group is None or asked.access_group in deployment.access_groups)
-        and (asked.teamId is None or deployment.info.get("team_id") == asked.teamId)
+        and (asked.teamId is None or (record is not None and record.model_info.get("team_id") == asked.teamId))
         and ("*" in deployment.group or not asked.wildcard_only)
     ]
     if asked.sortBy is not None:
@@ -209,14 +216,24 @@ async def _change(model_id: str, body: PatchModel, services: AdminServices, acto
     """A merge patch of both mappings; null takes a parameter out."""
     base = await existing_model(services, model_id)
     params = _merged(base.litellm_params, body.litellm_params)
-    fresh = await _made(services, base, body.model_name or base.model_name, params, _merged(base.model_info, body.model_info))
+    whole = _merged(base.model_info, body.model_info)
+    asked = body.model_name or str(base.model_info.get("team_public_model_name") or base.model_name)
+    name, whole = await belonging(services, model_id, asked, whole)
+    fresh = await _made(services, base, name, params, whole)
     names = ("model_name", "litellm_params", "model_info", "compiled")
     changes = {name: getattr(fresh, name) for name in names if getattr(fresh, name) != getattr(base, name)}
     if body.blocked is not None:
         changes["blocked"] = body.blocked
     changed = await services.revisions.change(base, changes, actor)
     await _secrets(services, model_id).drop(base.litellm_params, changed.litellm_params)
+    if changed.model_info.get("team_id") != base.model_info.get("team_id") or changed.model_name != base.model_name or asked != name:
+        await take_back(services, base, actor)
+        await lend(services, changed, actor)
     return _row(changed)
+
+
+def _exists(model_id: str) -> BadRequest:
+    return BadRequest(f"Model id = {model_id} already exists.", param="model_info.id")
 
 
 async def existing_model(services: AdminServices, model_id: str) -> ModelRecord:

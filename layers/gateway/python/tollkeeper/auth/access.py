@@ -18,6 +18,9 @@ ALL_PROXY_MODELS = "all-proxy-models"
 NO_DEFAULT_MODELS = "no-default-models"
 """In a user's list: none of its own, only what its teams give. It names no model, so alone it refuses everything."""
 
+TEAM_MODEL = "team-only:"
+"""What begins the access group, closed to all others, of a model that belongs to one team (`model_info.team_id`)."""
+
 LLM_ROUTES, MANAGEMENT_ROUTES, INFO_ROUTES = "llm_api_routes", "management_routes", "info_routes"
 MANAGEMENT, READING = (MANAGEMENT_ROUTES,), (MANAGEMENT_ROUTES, INFO_ROUTES)
 """Groups that open a management route, and those that open one which only reads."""
@@ -28,14 +31,11 @@ _LONGEST_NAME = 512
 
 def may_use_model(principal: Principal, model: str, access_groups: Collection[str] = ()) -> None:
     """Raises Forbidden. `model` is the name asked for; `access_groups` those of the model group it resolves to."""
+    if not _of_own_team(principal, access_groups):
+        raise _refused(model, "team")
     for owner, allowed in _lists(principal):
         if not _allows(allowed, {*_names(principal, owner, model), *access_groups}):
-            raise Forbidden(
-                f"The requested model '{model}' is not available for this API key, or the model name is invalid. "
-                "Call `/v1/models` to view available models for your key.",
-                type=f"{owner}_model_access_denied",
-                param="model",
-            )
+            raise _refused(model, owner)
 
 
 def customer_may_use_model(customer: CustomerRecord, model: str, access_groups: Collection[str] = ()) -> None:
@@ -51,7 +51,11 @@ def customer_may_use_model(customer: CustomerRecord, model: str, access_groups: 
 def visible_models(principal: Principal, models: Mapping[str, Collection[str]]) -> list[str]:
     """The names among `models` (name → its access groups) that this caller may ask for, in their order."""
     lists = [allowed for _, allowed in _lists(principal)]
-    return [name for name, groups in models.items() if all(_allows(allowed, {name, *groups}) for allowed in lists)]
+    return [
+        name
+        for name, groups in models.items()
+        if _of_own_team(principal, groups) and all(_allows(allowed, {name, *groups}) for allowed in lists)
+    ]
 
 
 def may_use_route(principal: Principal, route: str, groups: Collection[str] = (LLM_ROUTES,)) -> None:
@@ -62,6 +66,21 @@ def may_use_route(principal: Principal, route: str, groups: Collection[str] = (L
             f"Virtual key is not allowed to call this route. Only allowed to call routes: {list(allowed)}. Tried to call route: {route}",
             type="auth_error",
         )
+
+
+def _of_own_team(principal: Principal, access_groups: Collection[str]) -> bool:
+    """Whether the model is everybody's, or its team is the caller's."""
+    owners = [group for group in access_groups if group.startswith(TEAM_MODEL)]
+    return not owners or principal.is_master or f"{TEAM_MODEL}{principal.team_id}" in owners
+
+
+def _refused(model: str, owner: str) -> Forbidden:
+    return Forbidden(
+        f"The requested model '{model}' is not available for this API key, or the model name is invalid. "
+        "Call `/v1/models` to view available models for your key.",
+        type=f"{owner}_model_access_denied",
+        param="model",
+    )
 
 
 def _names(principal: Principal, owner: str, model: str) -> set[str]:
