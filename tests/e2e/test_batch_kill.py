@@ -109,7 +109,7 @@ def run(folder: Path, lines: int, kills: int) -> None:
 
 
 def test_a_batch_that_is_killed_goes_on(tmp_path: Path) -> None:
-    run(tmp_path, 600, kills=1)
+    run(tmp_path, 250, kills=1)
 
 
 @pytest.mark.slow

@@ -219,6 +219,8 @@ def post(gateway: GatewayProcess, body: Any, key: str = MASTER_KEY, path: str = 
     ("body", "code"),
     [
         (b"{", -32700),
+        ([], -32600),
+        ([{"jsonrpc": "2.0", "id": 1, "method": "ping"}] * 101, -32600),
         ({"id": 1, "method": "ping"}, -32600),
         ({"jsonrpc": "2.0", "id": 1, "method": 7}, -32600),
         ({"jsonrpc": "2.0", "id": True, "method": "ping"}, -32600),
@@ -245,6 +247,9 @@ def test_the_protocol_by_hand(gateway: GatewayProcess) -> None:
     refused = post(gateway, {"jsonrpc": "2.0", "id": 1, "method": "ping"}, key="sk-nobody")
     assert (refused.status_code, refused.json()["error"]["code"], refused.headers["www-authenticate"]) == (401, -32000, "Bearer")
     assert httpx.get(f"{gateway.url}/mcp", trust_env=False).status_code == 405
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    assert post(gateway, ping, key=gateway.new_key(allowed_routes=["mcp_routes"])).status_code == 200
+    assert post(gateway, ping, key=gateway.new_key(allowed_routes=["/v1/embeddings"])).status_code == 403
 
 
 def test_the_rest_form(gateway: GatewayProcess) -> None:

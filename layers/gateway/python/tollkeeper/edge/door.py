@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp
 
-from tollkeeper.auth.access import may_use_route
+from tollkeeper.auth.access import LLM_ROUTES, may_use_route
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal
 from tollkeeper.clock import Clock
@@ -13,6 +13,9 @@ from tollkeeper.dialects.base import Json
 from tollkeeper.edge.http import ClientGone, Receive, Scope, Send, headers_of, query_of, read_json, send_json
 from tollkeeper.edge.problems import openai_error
 from tollkeeper.edge.serving import ErrorShape
+
+_GROUPS = {"/mcp": ("mcp_routes",), "/a2a": ("agent_routes",), "/v1/files": ("openai_routes",), "/v1/batches": ("openai_routes",)}
+"""LiteLLM's names for groups of routes, beside the one for all of them. https://docs.litellm.ai/docs/proxy/virtual_keys"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Door:
         """Raises Unauthenticated, Forbidden, StoreUnavailable."""
         headers, query = headers_of(scope), query_of(scope)
         principal = await self._authenticator.authenticate(headers, query)
-        may_use_route(principal, route)
+        may_use_route(principal, route, (LLM_ROUTES, *_GROUPS.get(route, ())))
         return Visitor(scope, receive, send, headers, query, call_id, principal, self.max_bytes)
 
 

@@ -16,6 +16,7 @@ from tollkeeper.edge.door import Door, Visitor
 from tollkeeper.edge.http import raw_headers, read_body, send_json
 from tollkeeper.edge.jsonrpc import (
     INVALID_PARAMS,
+    INVALID_REQUEST,
     METHOD_NOT_FOUND,
     PARSE_ERROR,
     RpcCall,
@@ -42,6 +43,7 @@ VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 UNSUPPORTED_VERSION = -32022
 """Asked for a revision without the handshake: the client falls back to one with it."""
 _ROUTE, _CALL_TYPE = "/mcp", "call_mcp_tool"
+_MAX_MESSAGES = 100
 
 
 class McpEdge:
@@ -72,6 +74,8 @@ class McpEdge:
         except orjson.JSONDecodeError as error:
             raise RpcFault(PARSE_ERROR, f"The request body is not valid JSON: {error.msg}.") from None
         if isinstance(message, list):  # 2025-03-26 had batches
+            if not 0 < len(message) <= _MAX_MESSAGES:
+                raise RpcFault(INVALID_REQUEST, f"A batch has 1 to {_MAX_MESSAGES} messages.")
             answers = [answer for each in message if (answer := await self._answer(visitor, each, None)) is not None]
             await (send_json(visitor.send, 200, {}, answers) if answers else _accepted(visitor))
             return None
