@@ -103,6 +103,7 @@ def run(folder: Path, lines: int, kills: int) -> None:
     costs = {entry["request_id"]: entry["cost"] for entry in entries}
     assert all(costs[line["response"]["request_id"]] == COST for line in good)
     # What is booked beyond the answers belongs to lines that are said to be unconfirmed, and to no other.
+    assert len(entries) == len(sent) + sum(1 for line in bad if line["custom_id"] not in sent)
     extra = set(costs) - {line["response"]["request_id"] for line in good}
     assert extra <= {line["error"]["request_id"] for line in bad}
     assert max(peaks) < before + 60

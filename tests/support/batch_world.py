@@ -81,7 +81,7 @@ class Script:
         script = self.answers.get(line.custom_id)
         return script.pop(0) if script else LineAnswer(200, {"said": line.custom_id}, call_id)
 
-    async def lost(self, owner: Owner, endpoint: str, line: Line, *, call_id: str, at: float) -> str:
+    async def lost(self, owner: Owner, endpoint: str, line: Line, *, call_id: str, shown_id: str, at: float) -> str:
         self.lost_calls.append(call_id)
         return "Nobody knows."
 

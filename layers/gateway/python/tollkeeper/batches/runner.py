@@ -56,6 +56,6 @@ class LineRunner(Protocol):
         """
         ...
 
-    async def lost(self, owner: Owner, endpoint: str, line: Line, *, call_id: str, at: float) -> str:
+    async def lost(self, owner: Owner, endpoint: str, line: Line, *, call_id: str, shown_id: str, at: float) -> str:
         """A line that was sent at `at` and whose answer nobody has: sees to the books, and says in a sentence what they know."""
         ...

@@ -291,7 +291,8 @@ class Slice:
             return kept
         if mark.alive_until > self._clock.now():
             raise _Deferred  # its sender may still be waiting for the answer
-        known = await self._runner.lost(batch.owner, batch.endpoint, line, call_id=mark.call_id, at=mark.at)
+        shown = f"{batch.id}:{line.number}"
+        known = await self._runner.lost(batch.owner, batch.endpoint, line, call_id=mark.call_id, shown_id=shown, at=mark.at)
         message = f"The gateway was stopped after this request was sent and before its answer was kept; it is not sent again. {known}"
         finished = _told(batch, line.number, line.custom_id, code="unconfirmed", message=message, call_id=mark.call_id)
         await self._journal.keep(batch.id, line.number, finished)

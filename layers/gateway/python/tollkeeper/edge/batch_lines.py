@@ -68,13 +68,13 @@ class GatewayLines:
             found = next((row for row in rows if runs_natively(row, endpoint)), None)
         return GatewayNative(self._books, found, principal, model, endpoint=endpoint) if found is not None else None
 
-    async def lost(self, owner: Owner, endpoint: str, line: Line, *, call_id: str, at: float) -> str:
+    async def lost(self, owner: Owner, endpoint: str, line: Line, *, call_id: str, shown_id: str, at: float) -> str:
         if (cost := await self._ledger.cost_of(call_id, at)) is not None:
             return f"The provider had answered: the call {call_id} is in the ledger with {nano_to_usd(cost):.9f} USD."
         await self._ledger.record(
             Entry(
                 request_id=call_id,
-                call_id=call_id,
+                call_id=shown_id,
                 started_at=at,
                 call_type="unconfirmed",
                 model=line.body["model"],
