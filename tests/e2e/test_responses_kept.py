@@ -258,6 +258,7 @@ def test_it_outlives_a_restart(gateway: GatewayProcess, upstream: Upstream) -> N
         assert client.responses.retrieve(answer.id).output_text == "Hello there!"
 
 
+@pytest.mark.slow
 def test_an_installation_may_keep_nothing(config: dict[str, Any], tmp_path: Any, upstream: Upstream) -> None:
     upstream.handler = native
     process = GatewayProcess(tmp_path, {**config, "tollkeeper": {"responses": {"store": False}}}).start()
@@ -273,3 +274,8 @@ def test_an_installation_may_keep_nothing(config: dict[str, Any], tmp_path: Any,
 
 def test_a_key_is_needed(gateway: GatewayProcess) -> None:
     assert httpx.get(f"{gateway.url}/v1/responses/resp_1", trust_env=False).status_code == 401
+
+
+def test_a_hint_only_one_make_takes_hinders_no_other(client: openai.OpenAI) -> None:
+    """Coding agents send a verbosity to whatever model they are given."""
+    assert client.responses.create(model="claude", input="x", text={"verbosity": "medium"}).output_text == "Hello there!"

@@ -2,8 +2,11 @@
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tollkeeper.edge.multipart import Event, MultipartReader, Part, boundary_of
+from tollkeeper.dialects.multipart import Field, File, compose
+from tollkeeper.edge.multipart import Event, MultipartReader, Part, boundary_of, fields_of
 from tollkeeper.errors import BadRequest
 
 FIELDS = {"purpose": "batch", "expires_after[seconds]": "3600", "empty": ""}
@@ -74,3 +77,18 @@ def test_what_is_no_form_is_said(body: bytes, said: str) -> None:
 def test_a_body_without_a_boundary_is_refused(content_type: str) -> None:
     with pytest.raises(BadRequest, match="boundary"):
         boundary_of(content_type)
+
+
+NAMES = st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=20)
+
+
+@given(st.lists(st.tuples(NAMES, st.text(max_size=50) | st.builds(File, NAMES, st.just("audio/x"), st.binary(max_size=200))), max_size=6))
+def test_what_is_composed_is_read_as_it_was(fields: list[Field]) -> None:
+    body, content_type = compose(fields)
+    assert fields_of(body, content_type) == fields
+
+
+def test_a_name_cannot_end_its_header() -> None:
+    body, content_type = compose([('a"; filename="x\r\nX-Evil: 1', "v"), ("f", File('n"\r\nX-Evil: 1', "text/plain\r\nX-Evil: 1", b"d"))])
+    assert b"\r\nX-Evil" not in body
+    assert [name for name, _ in fields_of(body, content_type)] == ['a"; filename="x  X-Evil: 1', "f"]

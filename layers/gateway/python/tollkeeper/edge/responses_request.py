@@ -57,7 +57,7 @@ def response_to_hub(body: Json, deployment: Deployment) -> Json:
         hub["logprobs"] = True
     hub["messages"] = list(_messages(body, deployment))
     _tools(body, hub)
-    _shape(body, hub)
+    _shape(body, hub, says_how_long=deployment.dialect.startswith("openai"))
     if isinstance(effort := as_object(body.get("reasoning")).get("effort"), str):
         hub["reasoning_effort"] = effort
     return {name: value for name, value in hub.items() if value is not None}
@@ -191,15 +191,15 @@ def _tools(body: Json, hub: Json) -> None:
         hub["tool_choice"] = choice
 
 
-def _shape(body: Json, hub: Json) -> None:
-    """https://platform.openai.com/docs/guides/structured-outputs"""
+def _shape(body: Json, hub: Json, *, says_how_long: bool) -> None:
+    """https://platform.openai.com/docs/guides/structured-outputs; `verbosity` is a hint, which agents send to any model."""
     text = as_object(body.get("text"))
     form = as_object(text.get("format"))
     if form.get("type") == "json_schema":
         hub["response_format"] = {"type": "json_schema", "json_schema": {name: form[name] for name in form if name != "type"}}
     elif form.get("type") == "json_object":
         hub["response_format"] = {"type": "json_object"}
-    if text.get("verbosity"):
+    if text.get("verbosity") and says_how_long:
         hub["verbosity"] = text["verbosity"]
 
 
