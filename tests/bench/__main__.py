@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from tests.bench import dialects
 from tests.support.gateway import MASTER_KEY, config_of, free_port, model
 
 from tollkeeper.bootstrap import Installation, keys_app
@@ -53,6 +54,7 @@ async def main() -> None:
     finally:
         upstream.terminate()
         upstream.wait()
+    dialects.main()
     _imports()
 
 
