@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 from infra.environments import gateway_yaml
 from openai import OpenAI, OpenAIError
+from tests.infra.rehearsal.background import Background
 from tests.infra.rehearsal.stage import ACCOUNT, REGION, Cdk, Emulator, RehearsalFailed, Steps, expect, left_behind
 from tests.support.upstream import Received, Reply, Upstream, as_json, as_sse, completion, text_stream
 
@@ -42,6 +43,7 @@ class Rehearsal:
         self._cdk = Cdk(emulator, folder, {"SCRIPTED_API_BASE": upstream.url})
         self.outputs: dict[str, str] = {}
         self.url = self.master_key = self.key = ""
+        self.cost = 0
 
     def play(self) -> None:
         acts: list[tuple[str, Callable[[], None]]] = [
@@ -52,7 +54,7 @@ class Rehearsal:
             (f"call it with the openai client, {CALLS} calls, {AT_ONCE} at a time, half of them streamed", self.call),
             ("read ledger and counters from DynamoDB", self.books),
             ("policies: what each role may not do", self.policies),
-            ("start what has no caller", self.background),
+            ("what has no caller: the ledger's stream and its reports, the janitor, a batch", self.background),
             ("deploy another gateway.yaml while calls run", self.redeploy),
             ("destroy", self.destroy),
         ]
@@ -62,8 +64,11 @@ class Rehearsal:
 
     def bootstrap(self) -> None:
         self._cdk.run("bootstrap", f"aws://{ACCOUNT}/{REGION}")
-        # It admits TLS only, and the emulator speaks plain HTTP on loopback.
-        self._emulator.client("s3").delete_bucket_policy(Bucket=f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}")
+        self._admit_plain_http(f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}")
+
+    def _admit_plain_http(self, bucket: str) -> None:
+        """Our buckets admit TLS only, and the emulator speaks plain HTTP on loopback."""
+        self._emulator.client("s3").delete_bucket_policy(Bucket=bucket)
 
     def deploy(self) -> None:
         self._deploy()
@@ -72,6 +77,7 @@ class Rehearsal:
                 self.outputs[output["OutputKey"]] = output["OutputValue"]
         api_id = self.outputs["Url"].split("/")[2].split(".")[0]
         self.url = self._emulator.url(api_id, "live")
+        self._admit_plain_http(self._physical("AWS::S3::Bucket", "BucketsFiles"))
         resources = sum(len(self._resources(stack)) for stack in STACKS if self._stack(stack))
         self.steps.say(f"{resources} resources, API {api_id}")
 
@@ -119,17 +125,16 @@ class Rehearsal:
         cost = sum(int(item["cost"]["N"]) for item in entries)
         expect(cost > 0, "the ledger's entries cost nothing")
         self.steps.say(f"{len(entries)} ledger entries, {cost} nano-USD")
+        self.cost = cost
         spent = [item for item in self._items("Counters") if "spent" in item]
+        expect(spent, "no budget counted anything")
         for item in spent:
             booked, held = int(item["spent"]["N"]), int(item.get("committed", item["spent"])["N"])
             expect(booked == held, f"counter {item['pk']['S']}: spent {booked}, committed {held}")
             expect(not any(name.startswith("h") and name[1:2].isdigit() for name in item), f"open hold on {item['pk']['S']}")
-        if spent:
-            most = max(int(item["spent"]["N"]) for item in spent)
-            expect(most == cost, f"counters say {most}, the ledger {cost}")
-        self.steps.say(
-            f"{len(spent)} budget counters" + (", each equal to the ledger, nothing held" if spent else " (no budget is enforced yet)")
-        )
+        most = max(int(item["spent"]["N"]) for item in spent)
+        expect(most == cost, f"counters say {most}, the ledger {cost}")
+        self.steps.say(f"{len(spent)} budget counters, each equal to the ledger, nothing held")
 
     def _items(self, table: str) -> list[dict[str, Any]]:
         name = self._physical("AWS::DynamoDB::Table", f"Tables{table}")
@@ -154,6 +159,9 @@ class Rehearsal:
             ("Proxy", "dynamodb:DeleteItem", ledger),
             ("Keys", "dynamodb:DeleteItem", ledger),
             ("Keys", "secretsmanager:GetSecretValue", self.outputs["ProviderScriptedSecret"]),
+            ("Reports", "dynamodb:PutItem", directory),
+            ("Reports", "dynamodb:PutItem", ledger),
+            ("Rollup", "dynamodb:GetItem", directory),
         ]
         allowed = [("Proxy", "dynamodb:GetItem", directory), ("Proxy", "dynamodb:PutItem", ledger), ("Keys", "dynamodb:PutItem", directory)]
         for rows, wanted in ((refused, False), (allowed, True)):
@@ -170,20 +178,12 @@ class Rehearsal:
         return bool(answer["EvaluationResults"][0]["EvalDecision"] == "allowed")
 
     def background(self) -> None:
-        deployed = {
-            function["FunctionName"].rpartition("-")[2] for function in self._emulator.client("lambda").list_functions()["Functions"]
-        }
-        for name in ("janitor", "rollup"):
-            if name not in deployed:
-                self.steps.say(f"{name}: not deployed, there is no functions/{name}/handler.py")
-                continue
-            event = {"schedule": "janitorschedule"} if name == "janitor" else {"Records": []}
-            answer = self._emulator.client("lambda").invoke(
-                FunctionName=f"tollkeeper-rehearsal-{name}:live", Payload=json.dumps(event).encode()
-            )
-            payload = answer["Payload"].read().decode()
-            expect("FunctionError" not in answer, f"{name} failed: {payload}")
-            self.steps.say(f"{name}: {payload[:200]}")
+        work = Background(self._emulator, self.steps, self.url)
+        work.sums(lambda: self._items("Ledger"), CALLS, self.cost)
+        work.report(self.master_key, self.cost)
+        self.steps.say(f"janitor: {work.start('janitor')}")
+        with self.client() as client:
+            work.batch(client)
 
     def redeploy(self) -> None:
         config = self._folder / "gateway.yaml"
