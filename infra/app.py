@@ -23,7 +23,7 @@ from infra.variables import PREFIX
 def build(app: App, env: Environment, *, config: bytes, layer_folder: LayerFolder, endpoint: str = "") -> None:
     """`endpoint` is an emulator's address, "" for AWS."""
     state = StateStack(app, stack_name(env, "state"), env)
-    on_prem = OnPremStack(app, stack_name(env, "onprem"), env, env.on_prem, state.key) if env.on_prem else None
+    on_prem = OnPremStack(app, stack_name(env, "onprem"), env, env.on_prem, state) if env.on_prem else None
     extra = {f"{PREFIX}AWS_ENDPOINT": endpoint} if endpoint else {}
     gateway = GatewayStack(
         app,

@@ -4,6 +4,8 @@ Prompts are code, HTML, URLs and SQL, so every managed rule that looks for such 
 inspects goes on. https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html
 """
 
+from collections.abc import Mapping
+
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
@@ -20,7 +22,9 @@ _BAD_INPUT_BODY_RULES = ("JavaDeserializationRCE_BODY", "Log4JRCE_BODY", "ReactJ
 
 
 class ApiFirewall(Construct):
-    def __init__(self, scope: Construct, id: str, *, settings: Firewall, stage_arn: str, name: str) -> None:
+    """`stages` are the ARNs of the stages it stands before, by name."""
+
+    def __init__(self, scope: Construct, id: str, *, settings: Firewall, stages: Mapping[str, str], name: str) -> None:
         super().__init__(scope, id)
         rules = [
             _rate(settings.requests_per_5_minutes),
@@ -36,7 +40,8 @@ class ApiFirewall(Construct):
             visibility_config=_visibility(name),
             rules=rules,
         )
-        wafv2.CfnWebACLAssociation(self, "Association", resource_arn=stage_arn, web_acl_arn=self.acl.attr_arn)
+        for door, stage_arn in stages.items():
+            wafv2.CfnWebACLAssociation(self, f"{door}Association", resource_arn=stage_arn, web_acl_arn=self.acl.attr_arn)
 
 
 def _visibility(name: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:

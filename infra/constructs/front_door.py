@@ -6,6 +6,7 @@ a firewall narrow who gets that far.
 """
 
 import json
+from collections.abc import Sequence
 
 from aws_cdk import Aws, Duration
 from aws_cdk import aws_apigateway as apigateway
@@ -44,24 +45,32 @@ LOGGED = {
     "wafStatus": "$context.waf.status",
 }
 # In the words of the OpenAI API, so that clients can show what API Gateway itself refuses.
+_CALLER = "aws:PrincipalArn"
 _REFUSAL = '{"error":{"message":$context.error.messageString,"type":"%s","param":null,"code":null}}'
 
 
 class FrontDoor(Construct):
-    def __init__(self, scope: Construct, id: str, *, env: Environment, state: StateStack) -> None:
+    """`signers`: patterns of the principals that may call, each call signed (gateway.yaml's `iam_callers`). Empty: whoever has a key may.
+
+    The two are APIs of their own, because one method cannot take a signature and a key.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, env: Environment, state: StateStack, signers: Sequence[str] = ()) -> None:
         super().__init__(scope, id)
         self._settings = settings = env.api
+        authorization = apigateway.AuthorizationType.IAM if signers else apigateway.AuthorizationType.NONE
         self.log_group = logs.LogGroup(self, "AccessLogs", retention=retention(env.log_days), encryption_key=state.key)
         self.api = apigateway.RestApi(
             self,
             "Api",
-            rest_api_name=f"tollkeeper-{env.name}",
-            description="Tollkeeper's front door",
+            rest_api_name=f"tollkeeper-{env.name}{'-signed' if signers else ''}",
+            description="Tollkeeper's front door" + (" for AWS principals" if signers else ""),
             endpoint_configuration=_endpoints(self, settings),
             binary_media_types=list(BINARY),
-            policy=_policy(settings),
-            disable_execute_api_endpoint=settings.domain is not None,
-            cloud_watch_role=settings.account_log_role,
+            policy=_policy(settings, signers),
+            disable_execute_api_endpoint=settings.domain is not None and not signers,
+            cloud_watch_role=False,
+            default_method_options=apigateway.MethodOptions(authorization_type=authorization),
             deploy_options=_stage(settings, self.log_group),
         )
         for kind, type_ in (
@@ -69,7 +78,7 @@ class FrontDoor(Construct):
             (apigateway.ResponseType.DEFAULT_5_XX, "server_error"),
         ):
             self.api.add_gateway_response(type_.title().replace("_", ""), type=kind, templates={"application/json": _REFUSAL % type_})
-        if settings.domain:
+        if settings.domain and not signers:
             self._domain(settings.domain)
         self._acknowledge()
 
@@ -112,9 +121,6 @@ class FrontDoor(Construct):
         }
         if self._settings.firewall is None:
             reasons["AwsSolutions-APIG3"] = "A firewall costs $5 a month and more; an environment asks for one with api.firewall."
-        reasons["AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs]"] = (
-            "The account's logging role for API Gateway; AWS documents this policy for it."
-        )
         acknowledge(self, reasons)
 
 
@@ -128,7 +134,7 @@ def _endpoints(scope: Construct, settings: Api) -> apigateway.EndpointConfigurat
     return apigateway.EndpointConfiguration(types=[apigateway.EndpointType.PRIVATE], vpc_endpoints=endpoints)
 
 
-def _policy(settings: Api) -> iam.PolicyDocument | None:
+def _policy(settings: Api, signers: Sequence[str]) -> iam.PolicyDocument | None:
     """Everyone may, except who comes from elsewhere. https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-resource-policies-examples.html"""
     denied: list[dict[str, object]] = []
     if settings.allowed_addresses:
@@ -136,9 +142,12 @@ def _policy(settings: Api) -> iam.PolicyDocument | None:
         denied.append({"NotIpAddress": {key: list(settings.allowed_addresses)}})
     if settings.private_endpoints:
         denied.append({"StringNotEquals": {"aws:SourceVpce": list(settings.private_endpoints)}})
+    if signers:
+        denied.append({"ArnNotLike": {_CALLER: list(signers)}})
     if not denied:
         return None
-    statements = [_invoke(iam.Effect.ALLOW), *(_invoke(iam.Effect.DENY, condition) for condition in denied)]
+    allowed: dict[str, object] | None = {"ArnLike": {_CALLER: list(signers)}} if signers else None
+    statements = [_invoke(iam.Effect.ALLOW, allowed), *(_invoke(iam.Effect.DENY, condition) for condition in denied)]
     return iam.PolicyDocument(statements=statements)
 
 

@@ -17,6 +17,7 @@ from infra.constructs.variables import variables
 from infra.functions import Function, deployed
 from infra.models import model_grants
 from infra.settings import Environment
+from infra.signers import iam_signers
 from infra.sinks import sink_grants
 from infra.stacks.names import placed
 from infra.stacks.onprem import OnPremStack
@@ -46,14 +47,18 @@ class GatewayStack(Stack):
         self.functions = {row.name: self._function(row) for row in deployed()}
         self.dead_letters = DeadLetters(self, "DeadLetters", state.key).queue
         self.front_door = FrontDoor(self, "FrontDoor", env=env, state=state)
+        signers = iam_signers(config)
+        self.signed_door = FrontDoor(self, "SignedDoor", env=env, state=state, signers=signers) if signers else None
         for function in self.functions.values():
             self._start(function)
         if on_prem:
             self._connect(on_prem)
         if env.api.firewall:
-            stage = self.front_door.api.deployment_stage.stage_arn
-            ApiFirewall(self, "Firewall", settings=env.api.firewall, stage_arn=stage, name=f"tollkeeper-{env.name}")
+            stages = {door.node.id: door.api.deployment_stage.stage_arn for door in self._doors}
+            ApiFirewall(self, "Firewall", settings=env.api.firewall, stages=stages, name=f"tollkeeper-{env.name}")
         CfnOutput(self, "Url", value=self.front_door.api.url)
+        if self.signed_door:
+            CfnOutput(self, "SignedUrl", value=self.signed_door.api.url)
 
     def _function(self, row: Function) -> GatewayFunction:
         streamed = row.streams and self._env.api.stream
@@ -84,4 +89,9 @@ class GatewayStack(Stack):
             read_ledger_stream(function, self._state, self.dead_letters)
         if row.every:
             every(self, getattr(self._env, row.every), function, self.dead_letters)
-        self.front_door.route(function)
+        for door in self._doors:
+            door.route(function)
+
+    @property
+    def _doors(self) -> list[FrontDoor]:
+        return [door for door in (self.front_door, self.signed_door) if door]

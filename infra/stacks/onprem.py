@@ -11,7 +11,6 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.constructs.egress import METHODS, Egress
@@ -20,13 +19,16 @@ from infra.constructs.pools import Pools
 from infra.functions import deployed
 from infra.settings import Environment, Network, OnPrem
 from infra.stacks.names import STAGE, placed, role_arn, role_name
+from infra.stacks.state import StateStack
 
 PROBE = "probe"
 
 
 class OnPremStack(Stack):
-    def __init__(self, scope: Construct, id: str, env: Environment, on_prem: OnPrem, key: kms.IKey | None) -> None:
+    def __init__(self, scope: Construct, id: str, env: Environment, on_prem: OnPrem, state: StateStack) -> None:
         super().__init__(scope, id, env=placed(env), description=f"Tollkeeper {env.name}: the way to on-prem pools")
+        # The state stack makes the role with which API Gateway writes logs.
+        self.add_stack_dependency(state)
         vpc, subnets = _network(self, on_prem.network)
         group = ec2.SecurityGroup(self, "LinkGroup", vpc=vpc, description="Tollkeeper VPC link", allow_all_outbound=False)
         self.pools = Pools(self, "Pools", on_prem=on_prem, vpc=vpc, subnets=subnets, link_group=group)
@@ -34,7 +36,7 @@ class OnPremStack(Stack):
         link = apigatewayv2.VpcLink(self, "Link", vpc=vpc, subnets=subnets, security_groups=[group])
         callers = [role_arn(self, env, name) for name in (*(row.name for row in deployed() if row.calls_models), PROBE)]
         self.egress = Egress(
-            self, "Egress", env=env, pools=on_prem.pools, link=link, balancer=self.pools.balancer, callers=callers, key=key
+            self, "Egress", env=env, pools=on_prem.pools, link=link, balancer=self.pools.balancer, callers=callers, key=state.key
         ).api
         self.export = f"tollkeeper-{env.name}-egress-api"
         self._names = [pool.name for pool in on_prem.pools]

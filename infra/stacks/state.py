@@ -7,6 +7,7 @@ from constructs import Construct
 
 from infra.constructs.alerts import Alerts
 from infra.constructs.buckets import Buckets
+from infra.constructs.log_role import ApiLogRole
 from infra.constructs.secrets import Secrets
 from infra.constructs.tables import Tables
 from infra.settings import Environment
@@ -25,6 +26,8 @@ class StateStack(Stack):
             description=f"Tollkeeper {env.name}: tables, secrets, buckets",
         )
         self.key = _own_key(self, env) if env.own_key else None
+        if env.api.account_log_role:
+            ApiLogRole(self, "ApiLogs")
         self.tables = Tables(self, "Tables", env, self.key).by_name
         self.secrets = Secrets(self, "Secrets", env, self.key)
         self.buckets = Buckets(self, "Buckets", env, self.key).by_name
