@@ -13,6 +13,7 @@ LEFT_TO_DEFAULT: Mapping[str, str] = MappingProxyType({
     "aws_region": "Lambda sets AWS_REGION",
     "aws_endpoint": "only where an emulator stands for AWS",
     "onprem_pools": "only where an environment has pools",
+    "batch_look_seconds": _BY_ENVIRONMENT,
     "key_cache_seconds": _BY_ENVIRONMENT,
     "max_request_bytes": "Lambda's own limit is the default",
     "max_file_bytes": "on Lambda a larger file comes by upload URL",

@@ -16,7 +16,7 @@ from tollkeeper.edge.app import create_app
 from tollkeeper.edge.problems import openai_error
 from tollkeeper.settings import Settings
 
-ASKED_BY_POST = {"/spend/calculate", "/global/spend/refresh", "/global/spend/end_users"}
+ASKED_BY_POST = {"/spend/calculate", "/global/spend/refresh", "/global/spend/end_users", "/reports/simulate"}
 """They change nothing."""
 OWNERS = {prefix.rstrip("/"): row.name for row in ALL.values() for prefix in row.paths}
 
