@@ -119,6 +119,9 @@ REPORTS = Function(
         Grant("ledger", READ),
         Grant("ledger/indexes", ("dynamodb:Query",)),
         Grant("objects:exports", ("s3:GetObject", "s3:PutObject")),
+        # Kept content of calls, where a key asked for it (ledger/content.py).
+        Grant("objects:files", ("s3:GetObject",)),
+        Grant("bucket:files", LIST),
         Grant("secret:master-key", SECRET),
         Grant("secret:pepper", SECRET),
     ),
@@ -147,7 +150,11 @@ JANITOR = Function(
         Grant("directory", (*READ, *WRITE)),
         Grant("directory/indexes", ("dynamodb:Query",)),
         Grant("counters", (*READ, *WRITE)),
-        Grant("ledger", (*READ, "dynamodb:PutItem")),
+        # It delivers alerts, which are items of the ledger, and takes kept content away when its time is over.
+        Grant("ledger", (*READ, *WRITE)),
+        Grant("ledger/indexes", ("dynamodb:Query",)),
+        Grant("objects:files", OBJECTS),
+        Grant("bucket:files", LIST),
         Grant("secret:providers", SECRET),
         Grant("secret:pepper", SECRET),
         Grant("secrets:kept", SECRET),

@@ -1,6 +1,6 @@
-"""What the functions that tell finished calls may write to: the buckets, queues and streams that gateway.yaml's callbacks name.
+"""What the functions that tell may write to: the buckets, queues and streams that gateway.yaml's callbacks name, and where alerts go.
 
-Names are LiteLLM's (bootstrap/sinks.py reads the same). https://docs.litellm.ai/docs/proxy/logging
+Names are LiteLLM's (bootstrap/sinks.py and bootstrap/alerts.py read the same). https://docs.litellm.ai/docs/proxy/logging
 """
 
 import json
@@ -15,11 +15,25 @@ _NAMES = {"s3_v2": "s3", "sqs": "aws_sqs"}
 
 def sink_grants(config: bytes) -> list[ArnGrant]:
     """Without duplicates, in a stable order."""
-    settings: dict[str, Any] = json.loads(config)["settings"].get("litellm_settings") or {}
+    sections: dict[str, dict[str, Any]] = json.loads(config)["settings"]
+    settings = sections.get("litellm_settings") or {}
     wanted = {
         _NAMES.get(name, name) for field in ("callbacks", "success_callback", "failure_callback") for name in _listed(settings.get(field))
     }
-    return sorted(grant for name in wanted & _GRANTS.keys() for grant in _GRANTS[name](settings))
+    calls = {grant for name in wanted & _GRANTS.keys() for grant in _GRANTS[name](settings)}
+    return sorted(calls | set(_alerts(sections)))
+
+
+def _alerts(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[ArnGrant]:
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsesv2.html: a mail's sender is what it is sent from."""
+    channels = _listed((sections.get("general_settings") or {}).get("alerting"))
+    own = (sections.get("tollkeeper") or {}).get("alerts") or {}
+    if "sns" in channels and own.get("sns_topic"):
+        yield ArnGrant(("sns:Publish",), str(own["sns_topic"]))
+    if "email" in channels and own.get("email"):
+        sender = str(own["email"].get("sender"))
+        for identity in (sender, sender.rpartition("@")[2]):
+            yield ArnGrant(("ses:SendEmail",), f"arn:{PARTITION}:ses:{REGION}:{ACCOUNT}:identity/{identity}")
 
 
 def _listed(value: object) -> list[str]:

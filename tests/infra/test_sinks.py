@@ -39,6 +39,19 @@ def test_a_callback_is_permitted_what_it_names(settings, expected):
     assert arns(settings) == expected
 
 
+def test_alerts_may_go_where_they_are_to():
+    text = """model_list: [{model_name: a, litellm_params: {model: openai/a}}]
+general_settings: {alerting: [sns, email, slack]}
+tollkeeper: {alerts: {sns_topic: "arn:aws:sns:eu-west-1:1:t", email: {sender: gateway@example.com, recipients: [f@example.com]}}}
+"""
+    found = sink_grants(dump(compile_config(text, env=lambda _: None)))
+    assert [(grant.actions, grant.arn) for grant in found] == [
+        (("ses:SendEmail",), f"arn:{PARTITION}:ses:{REGION}:{ACCOUNT}:identity/example.com"),
+        (("ses:SendEmail",), f"arn:{PARTITION}:ses:{REGION}:{ACCOUNT}:identity/gateway@example.com"),
+        (("sns:Publish",), "arn:aws:sns:eu-west-1:1:t"),
+    ]
+
+
 def test_every_sink_the_program_has_is_known_here():
     """A new one on AWS needs a permission."""
     assert set(_MAKERS) == {"stdout", "generic_api", "otel", "s3", "aws_sqs", "firehose"}
