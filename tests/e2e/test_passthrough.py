@@ -263,3 +263,13 @@ def test_a_caller_who_leaves_is_booked_for_what_came(http: httpx.Client, gateway
     assert entry["status"] == "cancelled"
     assert entry["cost"] > 0
     assert entry["usage_at_least"]
+
+
+def test_a_raw_call_stays_where_the_team_must_stay(gateway: GatewayProcess, upstream: Upstream) -> None:
+    upstream.handler = provider
+    with client_of(gateway, metadata={"require": {"residency": "house"}}) as http:
+        seen = len(upstream.received)
+        answer = http.post("/openai/v1/chat/completions", json={"model": "gpt-4o-mini", "messages": []})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "requirement_not_met")
+        assert "residency=house (the key)" in answer.json()["error"]["message"]
+        assert len(upstream.received) == seen

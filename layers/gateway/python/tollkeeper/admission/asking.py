@@ -11,6 +11,7 @@ from tollkeeper.auth.access import may_use_model
 from tollkeeper.auth.principal import Principal
 from tollkeeper.auth.records import Record
 from tollkeeper.clock import Clock
+from tollkeeper.config.snapshot import Deployment
 from tollkeeper.errors import BadRequest, Forbidden
 from tollkeeper.providers.patience import usable
 from tollkeeper.providers.scripted import is_rehearsal
@@ -19,7 +20,7 @@ from tollkeeper.routing.health import Health
 from tollkeeper.routing.plan import Plan
 from tollkeeper.routing.request import all_text
 from tollkeeper.routing.resolve import Groups, ModelGroup
-from tollkeeper.routing.rules import Circumstances, Decision
+from tollkeeper.routing.rules import Circumstances, Decision, Rules
 from tollkeeper.routing.wishes import Wishes, asked_of, wishes_of
 
 MATCHED_HEADERS = ("user-agent", "x-app", "x-client-name")
@@ -105,6 +106,14 @@ def budget_fallbacks(principal: Principal, groups: Groups, model: str) -> list[s
 
 def _owners(principal: Principal) -> list[Record]:
     return [record for record in (principal.key, principal.team) if record is not None]
+
+
+def held_to(rules: Rules, payer: Payer, body: Mapping[str, Any], headers: Mapping[str, str], deployment: Deployment) -> None:
+    """For a call that is not routed: raises Forbidden where something is required of deployments that this one does not say it has."""
+    for rule in (*rules.require, *_required(payer), *asked_for(body, headers)):
+        if not rule.met_by(deployment):
+            message = f"This request may only go where {rule.words()}, which {deployment.provider or deployment.group} does not say it is."
+            raise Forbidden(message, type="routing_rule", code="requirement_not_met")
 
 
 def _required(payer: Payer) -> list[Requirement]:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def passage_of(running: "Running") -> Passage:
-    return Passage(running.gateway, running.doorkeeper, running.authenticator, running.installation.clock)
+    clock = running.installation.clock
+    return Passage(running.gateway, running.doorkeeper, running.authenticator, clock, lambda: running.live.groups().rules)
 
 
 def upstreams_of(running: "Running") -> Upstreams:

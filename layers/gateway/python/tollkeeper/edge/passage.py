@@ -1,11 +1,12 @@
 """One raw call on its way: who pays and whether they can, the provider's answer passed on untouched, and the books closed behind it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import orjson
 
+from tollkeeper.admission.asking import held_to
 from tollkeeper.admission.doorkeeper import LIMIT_FIELDS, Doorkeeper, Ticket
 from tollkeeper.admission.payer import Payer, payer_of
 from tollkeeper.auth.access import may_use_model
@@ -24,6 +25,7 @@ from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_CUT, STATUS_FAILURE
 from tollkeeper.money import ZERO, NanoUSD
 from tollkeeper.pipeline import Gateway
 from tollkeeper.providers.transport import Response
+from tollkeeper.routing.rules import Rules
 
 CALL_TYPE = "pass_through_endpoint"
 """LiteLLM's word for it in a ledger."""
@@ -54,14 +56,18 @@ class Raw:
 class Passage:
     """One per process."""
 
-    def __init__(self, gateway: Gateway, doorkeeper: Doorkeeper, authenticator: Authenticator, clock: Clock) -> None:
+    def __init__(
+        self, gateway: Gateway, doorkeeper: Doorkeeper, authenticator: Authenticator, clock: Clock, rules: Callable[[], Rules]
+    ) -> None:
         self._gateway, self._doorkeeper, self._authenticator, self._clock = gateway, doorkeeper, authenticator, clock
+        self._rules = rules
 
     async def enter(self, raw: Raw) -> "Passing":
         """Raises Forbidden, BudgetExceeded, RateLimited, BadRequest, StoreUnavailable."""
         body = {**raw.body, "model": raw.model}
         policy = self._doorkeeper.policy
         payer = await payer_of(raw.principal, body, raw.headers, authenticator=self._authenticator, policy=policy)
+        held_to(self._rules(), payer, body, raw.headers, raw.deployment)
         if raw.kind is None:
             ticket, data = await self._doorkeeper.admit_flat(payer, raw.flat, on=raw.path), raw.data
         else:
