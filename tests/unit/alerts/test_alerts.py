@@ -196,3 +196,25 @@ async def test_a_provider_that_fails_is_told_once_an_hour() -> None:
     [event] = gateway.events()
     assert event["event"] == "provider_outage"
     assert "openai/gpt-5-mini fails" in event["event_message"]
+
+
+async def test_a_day_that_was_unusual_is_told_once_for_the_whole_fleet() -> None:
+    from tollkeeper.bootstrap.watch import Watch
+
+    gateway = await Gateway().start()
+    wired, running = gateway.wired, gateway.wired.running
+    key = await wired.new_key(key_alias="jobs")
+    quiet, storm = 20, 40
+    for day in range(quiet + 1):
+        await gateway.call(key, times=storm if day == quiet else 1)
+        wired.clock.advance(86_400)
+    assert running.pump is not None
+    await running.pump.catch_up()
+    assert running.alerting is not None
+    others = Watch(running.alerting.board, running.reader, running.installation.store.counters, wired.clock)
+    assert running.watch is not None
+    assert [await watch.look() for watch in (running.watch, others, running.watch)] == [1, 0, 0]
+    await gateway.deliver()
+    [event] = [each for each in gateway.events() if each["event"] == "spend_anomaly"]
+    assert event["event_group"] == "key"
+    assert "on such days it spends about $0.1" in event["event_message"]

@@ -54,6 +54,8 @@ def janitor_handler() -> Callable[[object, object], dict[str, int]]:
         running = started[0]
         if running.outbox is not None:
             await running.outbox.flush()
+        if running.watch is not None:
+            await running.watch.look()
         if running.alerting is not None:
             await running.alerting.courier.deliver()
         done = {"expired": await running.housekeeping.sweep(), "rotated": await rotate_keys(running)}

@@ -51,6 +51,8 @@ from tollkeeper.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from tollkeeper.admin.parts import AdminServices
+    from tollkeeper.bootstrap.watch import Watch
+    from tollkeeper.reports.reader import Reader
 
 KEEP_DAYS = 30
 READY_PROBE = ("ready", "ready")
@@ -99,11 +101,18 @@ class Running:
         )
 
     @cached_property
+    def reader(self) -> "Reader":
+        """Of the sums that reports are made of, up to date where they are made in this process."""
+        from tollkeeper.reports.reader import Reader
+
+        ledger = self.installation.store.ledger
+        return Reader(ledger, self.pump.catch_up) if self.pump else Reader(ledger)
+
+    @cached_property
     def management(self) -> "AdminServices":
         """What the management API works with."""
         from tollkeeper.admin.parts import AdminServices
         from tollkeeper.admin.spending import CounterSpend
-        from tollkeeper.reports.reader import Reader
 
         installation, counters = self.installation, CounterSpend(self.spending.spent, self.spending.set_spent)
         return AdminServices(
@@ -117,7 +126,7 @@ class Running:
             settings=installation.snapshot.settings.get("litellm_settings", {}),
             models=installation.snapshot,
             secrets=installation.secret_desk,
-            reports=Reader(installation.store.ledger, self.pump.catch_up) if self.pump else Reader(installation.store.ledger),
+            reports=self.reader,
             groups=self.live.groups,
             content=self.content,
         )
@@ -196,6 +205,16 @@ class Running:
             schedule=schedule,
         )
 
+    @cached_property
+    def watch(self) -> "Watch | None":
+        """None: nobody is to be told."""
+        if self.alerting is None:
+            return None
+        from tollkeeper.bootstrap.watch import Watch
+
+        store, clock = self.installation.store, self.installation.clock
+        return Watch(self.alerting.board, self.reader, store.counters, clock)
+
     async def background(self) -> None:
         """What a server does beside its requests, until it is cancelled; on Lambda schedules and streams do it."""
         async with asyncio.TaskGroup() as tasks:
@@ -208,6 +227,8 @@ class Running:
                 tasks.create_task(self.outbox.flush_for_ever())
             if self.alerting is not None:
                 tasks.create_task(self.alerting.courier.deliver_for_ever())
+            if self.watch is not None:
+                tasks.create_task(self.watch.look_for_ever())
             if self.batches is not None:
                 tasks.create_task(self.batches.worker.work_for_ever())
                 tasks.create_task(sweep_files(self))

@@ -46,6 +46,7 @@ counters
   its statistics routing#<group>      use#<deployment>#minute#<minute since epoch>   (routing/statistics.py)
   canary         routing#<group>      canary#<deployment>, there once it is rolled back; …#<settings>#utcday#<day>: its calls
   health probes  health#latest        <deployment>              (routing/checks.py); health#log / <time-ordered id>
+  watched days   watched              <yyyy-mm-dd>  (bootstrap/watch.py)
   outbox         outbox#<sink>        0<entry id> | state       (sinks/outbox.py)
 """
 
@@ -204,6 +205,7 @@ def lane_pk(lane: int) -> str:
     return f"lane#{lane}"
 
 
+WATCHED_PK = "watched"
 ALERT_SK = "alert"
 ALERTS_PENDING = "alerts/pending"
 ALERTS_TOLD = "alerts/told"
