@@ -9,7 +9,7 @@ from tollkeeper.batches.register import Register
 from tollkeeper.dialects.base import Json
 from tollkeeper.edge.door import Door, Visitor
 from tollkeeper.edge.files import owner_of, page, whole_number
-from tollkeeper.edge.routes import Row
+from tollkeeper.edge.routes import Row, with_and_without_v1
 from tollkeeper.errors import BadRequest, Forbidden, NotFound
 
 _ROUTE = "/v1/batches"
@@ -24,16 +24,14 @@ class BatchesEdge:
 
     def routes(self) -> list[Row]:
         app = self._door.app
-        return [
-            row
-            for prefix in ("/v1", "")
-            for row in (
-                ("POST", f"{prefix}/batches", app(_ROUTE, self.create)),
-                ("GET", f"{prefix}/batches", app(_ROUTE, self.list)),
-                ("GET", f"{prefix}/batches/{{batch_id}}", app(_ROUTE, self.retrieve)),
-                ("POST", f"{prefix}/batches/{{batch_id}}/cancel", app(_ROUTE, self.cancel)),
-            )
-        ]
+        return with_and_without_v1(
+            [
+                ("POST", "/batches", app(_ROUTE, self.create)),
+                ("GET", "/batches", app(_ROUTE, self.list)),
+                ("GET", "/batches/{batch_id}", app(_ROUTE, self.retrieve)),
+                ("POST", "/batches/{batch_id}/cancel", app(_ROUTE, self.cancel)),
+            ]
+        )
 
     async def create(self, visitor: Visitor) -> Json:
         body = await visitor.json()

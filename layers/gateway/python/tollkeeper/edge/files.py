@@ -15,7 +15,7 @@ from tollkeeper.dialects.base import Json
 from tollkeeper.edge.door import Door, Visitor
 from tollkeeper.edge.http import ClientGone, Receive, Scope, Send, headers_of, query_of, raw_headers, send_json
 from tollkeeper.edge.problems import openai_error
-from tollkeeper.edge.routes import Row
+from tollkeeper.edge.routes import Row, with_and_without_v1
 from tollkeeper.edge.uploads import body_of, read_form, store
 from tollkeeper.errors import BadRequest, Forbidden, PayloadTooLarge
 
@@ -37,18 +37,16 @@ class FilesEdge:
 
     def routes(self) -> list[Row]:
         app = self._door.app
-        return [
-            row
-            for prefix in ("/v1", "")
-            for row in (
-                ("POST", f"{prefix}/files", app(_ROUTE, self.create)),
-                ("GET", f"{prefix}/files", app(_ROUTE, self.list)),
-                ("GET", f"{prefix}/files/{{file_id}}", app(_ROUTE, self.retrieve)),
-                ("DELETE", f"{prefix}/files/{{file_id}}", app(_ROUTE, self.delete)),
-                ("GET", f"{prefix}/files/{{file_id}}/content", app(_ROUTE, self.content)),
-                ("PUT", f"{prefix}/files/{{file_id}}/content", self.put),
-            )
-        ]
+        return with_and_without_v1(
+            [
+                ("POST", "/files", app(_ROUTE, self.create)),
+                ("GET", "/files", app(_ROUTE, self.list)),
+                ("GET", "/files/{file_id}", app(_ROUTE, self.retrieve)),
+                ("DELETE", "/files/{file_id}", app(_ROUTE, self.delete)),
+                ("GET", "/files/{file_id}/content", app(_ROUTE, self.content)),
+                ("PUT", "/files/{file_id}/content", self.put),
+            ]
+        )
 
     async def create(self, visitor: Visitor) -> Json:
         content_type = visitor.headers.get("content-type", "")

@@ -1,5 +1,7 @@
 """Which path is which endpoint."""
 
+from collections.abc import Iterable
+
 from starlette.types import ASGIApp
 
 from tollkeeper.edge.anthropic import MESSAGES_API, CountTokens
@@ -26,6 +28,11 @@ _RESPONSES = (*_V1, "/openai/v1", "/openai")
 _NAMED_IN_PATH = ("/engines/{model:path}", "/v1/engines/{model:path}", "/openai/deployments/{model:path}")
 """Azure's clients and the oldest of OpenAI's name the model in the path.
 https://learn.microsoft.com/azure/ai-foundry/openai/reference"""
+
+
+def with_and_without_v1(rows: Iterable[Row]) -> list[Row]:
+    """As LiteLLM serves them. Paths are given without it."""
+    return [(method, prefix + path, app) for method, path, app in rows for prefix in _V1]
 
 
 def llm_routes(desk: Desk, archive: Archive | None = None) -> list[Row]:

@@ -5,7 +5,7 @@ from tollkeeper.batches.uploads import MAX_PARTS, PENDING, Upload, Uploads
 from tollkeeper.dialects.base import Json
 from tollkeeper.edge.door import Door, Visitor
 from tollkeeper.edge.files import file_name, kept_seconds, owner_of
-from tollkeeper.edge.routes import Row
+from tollkeeper.edge.routes import Row, with_and_without_v1
 from tollkeeper.edge.uploads import body_of, read_form
 from tollkeeper.errors import BadRequest, Conflict
 
@@ -23,16 +23,14 @@ class UploadsEdge:
 
     def routes(self) -> list[Row]:
         app = self._door.app
-        return [
-            row
-            for prefix in ("/v1", "")
-            for row in (
-                ("POST", f"{prefix}/uploads", app(_ROUTE, self.create)),
-                ("POST", f"{prefix}/uploads/{{upload_id}}/parts", app(_ROUTE, self.part)),
-                ("POST", f"{prefix}/uploads/{{upload_id}}/complete", app(_ROUTE, self.complete)),
-                ("POST", f"{prefix}/uploads/{{upload_id}}/cancel", app(_ROUTE, self.cancel)),
-            )
-        ]
+        return with_and_without_v1(
+            [
+                ("POST", "/uploads", app(_ROUTE, self.create)),
+                ("POST", "/uploads/{upload_id}/parts", app(_ROUTE, self.part)),
+                ("POST", "/uploads/{upload_id}/complete", app(_ROUTE, self.complete)),
+                ("POST", "/uploads/{upload_id}/cancel", app(_ROUTE, self.cancel)),
+            ]
+        )
 
     async def create(self, visitor: Visitor) -> Json:
         body = await visitor.json()
