@@ -20,7 +20,7 @@ from tollkeeper.dialects.bedrock_errors import error_from_bedrock, error_from_fr
 from tollkeeper.dialects.bedrock_prompts import TextFamily, TextReader, decode_text, text_body, text_family
 from tollkeeper.dialects.bedrock_stream import ConverseStream
 from tollkeeper.dialects.eventstream import EventStream, encode_message
-from tollkeeper.dialects.hub_stream import FramedDecoder, as_object
+from tollkeeper.dialects.hub_stream import FramedDecoder, Reframed, as_object
 from tollkeeper.dialects.openai_chat import chat_body
 from tollkeeper.dialects.openai_decode import decode_completion
 from tollkeeper.dialects.openai_mend import said_bytes
@@ -162,44 +162,11 @@ class ChunkFrames:
         return []
 
 
-class _Reframed:
-    """See base.StreamDecoder. Events out of `chunk` messages, in the framing of a decoder that knows what is in them."""
-
-    def __init__(self, target: Target, inner: StreamDecoder) -> None:
-        self._frames = ChunkFrames(target)
-        self._inner = inner
-
-    @property
-    def usage(self) -> Json | None:
-        """The latest usage seen, also of a stream that fails later."""
-        return self._inner.usage
-
-    def feed(self, data: bytes) -> list[Chunk]:
-        """Raises StreamFailed."""
-        chunks: list[Chunk] = []
-        try:
-            for event in self._frames.feed(data):
-                chunks += self._inner.feed(self._framed(event))
-        except StreamFailed as failed:
-            raise StreamFailed(failed.error, chunks + failed.chunks) from None
-        except UpstreamError as error:
-            raise StreamFailed(error, chunks) from None
-        return chunks
-
-    def close(self) -> list[Chunk]:
-        """Raises UpstreamProtocolError if the answer is not finished."""
-        self._frames.close()
-        return self._inner.close()
-
-    def _framed(self, event: bytes) -> bytes:
-        raise NotImplementedError
-
-
-class ChatStream(_Reframed):
+class ChatStream(Reframed):
     """OpenAI's chunks. What a model thinks between tags is told apart."""
 
     def __init__(self, target: Target) -> None:
-        super().__init__(target, OpenAIStreamDecoder(target, fast=False))
+        super().__init__(ChunkFrames(target), OpenAIStreamDecoder(target, fast=False))
         self._splitter = ReasoningSplitter()
 
     def feed(self, data: bytes) -> list[Chunk]:
@@ -213,8 +180,8 @@ class ChatStream(_Reframed):
         """Raises UpstreamProtocolError if the answer is not finished."""
         return self._split(super().close())
 
-    def _framed(self, event: bytes) -> bytes:
-        tree = _parsed(event)
+    def _framed(self, payload: bytes) -> bytes:
+        tree = _parsed(payload)
         metrics = as_object(tree.pop(_METRICS, None)) if isinstance(tree, dict) else {}
         told = usage_of(metrics.get("inputTokenCount"), metrics.get("outputTokenCount"))
         if told and not tree.get("usage"):
@@ -245,14 +212,14 @@ def _saying(chunk: Chunk, name: str, text: str) -> Chunk:
     return Chunk(data, has_content=True, text_bytes=len(text.encode()))
 
 
-class NovaStream(_Reframed):
+class NovaStream(Reframed):
     """Converse's events, each named by its only key."""
 
     def __init__(self, target: Target) -> None:
-        super().__init__(target, ConverseStream(target))
+        super().__init__(ChunkFrames(target), ConverseStream(target))
 
-    def _framed(self, event: bytes) -> bytes:
-        tree = _parsed(event)
+    def _framed(self, payload: bytes) -> bytes:
+        tree = _parsed(payload)
         frames = [(name, value) for name, value in tree.items() if isinstance(value, dict)] if isinstance(tree, dict) else []
         return b"".join(encode_message({":message-type": "event", ":event-type": name}, orjson.dumps(value)) for name, value in frames)
 

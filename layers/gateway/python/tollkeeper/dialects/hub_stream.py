@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from tollkeeper.dialects.base import Chunk, Json, StreamFailed, Target
+from tollkeeper.dialects.base import Chunk, Json, StreamDecoder, StreamFailed, Target
 from tollkeeper.dialects.error_bodies import error_from_tree
 from tollkeeper.dialects.framing import SseParser
 from tollkeeper.errors import UpstreamError, UpstreamProtocolError
@@ -105,6 +105,40 @@ class SseData:
 
     def close(self) -> list[bytes]:
         return [event for _, event in self._parser.close()]
+
+
+class Reframed:
+    """See base.StreamDecoder. A stream within a stream: what lies in the outer `frames`, read by a decoder that knows it."""
+
+    def __init__(self, frames: Frames, inner: StreamDecoder) -> None:
+        self._frames = frames
+        self._inner = inner
+
+    @property
+    def usage(self) -> Json | None:
+        """The latest usage seen, also of a stream that fails later."""
+        return self._inner.usage
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Raises StreamFailed."""
+        chunks: list[Chunk] = []
+        try:
+            for payload in self._frames.feed(data):
+                chunks += self._inner.feed(self._framed(payload))
+        except StreamFailed as failed:
+            raise StreamFailed(failed.error, chunks + failed.chunks) from None
+        except UpstreamError as error:
+            raise StreamFailed(error, chunks) from None
+        return chunks
+
+    def close(self) -> list[Chunk]:
+        """Raises UpstreamProtocolError if the answer is not finished."""
+        self._frames.close()
+        return self._inner.close()
+
+    def _framed(self, payload: bytes) -> bytes:
+        """What the inner decoder is fed."""
+        return payload
 
 
 class FramedDecoder:

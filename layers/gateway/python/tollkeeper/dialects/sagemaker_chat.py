@@ -6,16 +6,17 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndp
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpointWithResponseStream.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
-from tollkeeper.dialects.base import Chunk, Json, StreamDecoder, StreamFailed, Target, WireRequest
+from tollkeeper.dialects.base import Json, Target, WireRequest
 from tollkeeper.dialects.bedrock_errors import error_from_bedrock, error_from_frame
 from tollkeeper.dialects.error_bodies import error_from_response
 from tollkeeper.dialects.eventstream import EventStream
+from tollkeeper.dialects.hub_stream import Reframed
 from tollkeeper.dialects.openai_chat import OpenAIChat, chat_body
 from tollkeeper.dialects.openai_stream import OpenAIStreamDecoder
 from tollkeeper.errors import UpstreamError
@@ -31,8 +32,8 @@ class SageMakerChat(OpenAIChat):
         body = chat_body(request, target)
         return invocation(target, orjson.dumps(body), streamed=body.get("stream") is True)
 
-    def stream_decoder(self, target: Target) -> "PayloadStream":
-        return PayloadStream(target, OpenAIStreamDecoder(target))
+    def stream_decoder(self, target: Target) -> Reframed:
+        return Reframed(PayloadFrames(target), OpenAIStreamDecoder(target))
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> UpstreamError:
         return endpoint_error(status, headers, body, target)
@@ -51,36 +52,24 @@ def endpoint_error(status: int, headers: Mapping[str, str], body: bytes, target:
     return error_from_response(*original, target) if original else error_from_bedrock(status, headers, body, target)
 
 
-class PayloadStream:
-    """See base.StreamDecoder. `inner` reads what the container sends."""
+class PayloadFrames:
+    """See hub_stream.Frames: the bytes of `PayloadPart` messages, which the container may have cut anywhere."""
 
-    def __init__(self, target: Target, inner: StreamDecoder) -> None:
+    def __init__(self, target: Target) -> None:
         self._target = target
         self._frames = EventStream()
-        self._inner = inner
 
-    @property
-    def usage(self) -> Json | None:
-        return self._inner.usage
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Raises the typed error of an exception message."""
+        for message in self._frames.feed(data):
+            if message.text(":message-type") in {"exception", "error"}:
+                raise error_from_frame(message, self._target)
+            if message.text(":event-type") == "PayloadPart":
+                yield message.payload
 
-    def feed(self, data: bytes) -> list[Chunk]:
-        """Raises StreamFailed."""
-        chunks: list[Chunk] = []
-        try:
-            for message in self._frames.feed(data):
-                if message.text(":message-type") in {"exception", "error"}:
-                    raise error_from_frame(message, self._target)
-                if message.text(":event-type") == "PayloadPart":
-                    chunks += self._inner.feed(message.payload)
-        except StreamFailed as failed:
-            raise StreamFailed(failed.error, chunks + failed.chunks) from None
-        except UpstreamError as error:
-            raise StreamFailed(error, chunks) from None
-        return chunks
-
-    def close(self) -> list[Chunk]:
+    def close(self) -> list[bytes]:
         self._frames.close()
-        return self._inner.close()
+        return []
 
 
 def _original(body: bytes) -> tuple[int, Mapping[str, str], bytes] | None:

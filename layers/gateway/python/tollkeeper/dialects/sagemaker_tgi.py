@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import orjson
 
 from tollkeeper.dialects.base import Json, Target, WireRequest
-from tollkeeper.dialects.sagemaker_chat import PayloadStream, endpoint_error, invocation
+from tollkeeper.dialects.hub_stream import Reframed
+from tollkeeper.dialects.sagemaker_chat import PayloadFrames, endpoint_error, invocation
 from tollkeeper.dialects.tgi_generate import TgiGenerate, generate_body
 from tollkeeper.errors import UpstreamError
 
@@ -27,8 +28,8 @@ class SageMakerTgi(TgiGenerate):
             del body["stream"]
         return invocation(target, orjson.dumps(body), streamed=streamed)
 
-    def stream_decoder(self, target: Target) -> PayloadStream:
-        return PayloadStream(target, super().stream_decoder(target))
+    def stream_decoder(self, target: Target) -> Reframed:
+        return Reframed(PayloadFrames(target), super().stream_decoder(target))
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> UpstreamError:
         return endpoint_error(status, headers, body, target)
