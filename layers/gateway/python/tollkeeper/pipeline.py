@@ -7,17 +7,16 @@ which a caller who hangs up cannot cancel. `drain` waits for these tasks: on Lam
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from tollkeeper.admission.asides import counted, forgotten
-from tollkeeper.admission.attempts import Attempts, answer_bytes
+from tollkeeper.admission.attempts import Attempts, note_answer
 from tollkeeper.admission.doorkeeper import Doorkeeper, Ticket
 from tollkeeper.admission.explain import explained
-from tollkeeper.admission.own_calls import embedding_call, silent_copy, vectors_of
+from tollkeeper.admission.own_calls import embedder, mirrored, silent_copy
 from tollkeeper.admission.reception import EmbedFor, Reception
 from tollkeeper.admission.told import answer_headers, error_headers
 from tollkeeper.admission.visit import Call, Visit, transcript_for
@@ -33,14 +32,10 @@ from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_FAILURE, STATUS_SUC
 from tollkeeper.ledger.metered import MeteredStream
 from tollkeeper.money import NanoUSD
 from tollkeeper.providers.client import ProviderClient
-from tollkeeper.routing.asked import Requirement
-from tollkeeper.routing.auto import Embed, Vector
 from tollkeeper.routing.failover import finish, first_success
 from tollkeeper.routing.health import ALWAYS_WELL, Health
 from tollkeeper.routing.resolve import Groups, ModelGroup
 from tollkeeper.store.together import started, together
-
-log = logging.getLogger("tollkeeper.pipeline")
 
 __all__ = ["Answer", "Call", "Gateway"]
 
@@ -108,15 +103,9 @@ class Gateway:
             if isinstance(error, TollkeeperError):
                 error.headers = {**error_headers(visit), **error.headers}
             raise
-        visit.account.stated(call.exactly)
-        if result.opened is None:
-            visit.account.stated(result.usage, (result.body or {}).get("service_tier"))
-            visit.account.first_token()
-            if not result.usage:
-                visit.account.received(answer_bytes(result.body or {}))
-            if visit.account.transcript is not None:
-                visit.account.transcript.body = result.body
-        self._mirror(visit)
+        note_answer(visit, result)
+        if (copy := silent_copy(visit, self._clock)) is not None:
+            self._keep(asyncio.create_task(mirrored(copy, self._said)))
         headers = answer_headers(visit, result.headers)
         if result.opened is not None:
             stream = MeteredStream(result.opened, visit.account, lambda status, error: self._close(visit, status, error))
@@ -181,8 +170,7 @@ class Gateway:
         if task.done():
             task.result()  # raises what it raised
             return
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._keep(task)
         if self._books_before_reply or waiting:
             await asyncio.shield(task)
 
@@ -196,30 +184,14 @@ class Gateway:
         finishing = finish(visit.plan, tokens=tokens, output_tokens=entry.output_tokens, error=error)
         await together((settling, finishing), immediate=self._doorkeeper.immediate)
 
+    async def _said(self, own: Call) -> Json:
+        """The answer to a call the gateway makes itself."""
+        return (await self.serve(own)).body or {}
+
     def _embedder(self, call: Call) -> EmbedFor:
-        """For auto-routers that go by meaning: the embeddings are calls of this caller, booked as such."""
+        return embedder(call, self._said, self._clock)
 
-        def of(principal: Principal, require: tuple[Requirement, ...]) -> Embed:
-            async def embed(model: str, texts: list[str]) -> list[Vector]:
-                own = replace(embedding_call(call, principal, model, texts), id=self._clock.new_id(), require=require)
-                return vectors_of((await self.serve(own)).body or {})
-
-            return embed
-
-        return of
-
-    def _mirror(self, visit: Visit) -> None:
-        """Sends a copy to the `silent_model` of the deployment that answered. Nobody waits for it but `drain`."""
-        copy = silent_copy(visit, self._clock.new_id())
-        if copy is None:
-            return
-
-        async def ask() -> None:
-            try:
-                await self.serve(copy)
-            except TollkeeperError as error:
-                log.info("silent_call_failed model=%s %s", copy.body["model"], error.type)
-
-        task = asyncio.create_task(ask())
+    def _keep(self, task: asyncio.Future[None]) -> None:
+        """Nobody waits for it but `drain`."""
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -33,6 +33,21 @@ class Result:
     usage: Json | None = None
 
 
+def note_answer(visit: Visit, result: Result) -> None:
+    """What an answer says of what it used; a stream says it later (ledger/metered.py)."""
+    account = visit.account
+    account.stated(visit.call.exactly)
+    if result.opened is not None:
+        return
+    body = result.body or {}
+    account.stated(result.usage, body.get("service_tier"))
+    account.first_token()
+    if not result.usage:
+        account.received(answer_bytes(body))
+    if account.transcript is not None:
+        account.transcript.body = result.body
+
+
 class Attempts:
     """One per process."""
 

@@ -4,22 +4,52 @@ They take the same way as everybody's, through budgets and ledger. Embeddings be
 administrator's experiment, and belongs to nobody but the gateway.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import orjson
 
+from tollkeeper.admission.reception import EmbedFor
 from tollkeeper.admission.visit import Call, Visit
 from tollkeeper.auth.principal import MASTER_USER, Principal, principal_of
 from tollkeeper.auth.records import KeyRecord
 from tollkeeper.catalog.endpoints import EMBEDDINGS
-from tollkeeper.errors import UpstreamProtocolError
-from tollkeeper.routing.auto import Vector
+from tollkeeper.clock import Clock
+from tollkeeper.dialects.base import Json
+from tollkeeper.errors import TollkeeperError, UpstreamProtocolError
+from tollkeeper.routing.asked import Requirement
+from tollkeeper.routing.auto import Embed, Vector
 
+log = logging.getLogger("tollkeeper.pipeline")
+
+Serve = Callable[[Call], Awaitable[Json]]
+"""The pipeline: a call → the answer's body. Raises TollkeeperError."""
 SILENT = "silent_model"
 _SILENT_KEY = KeyRecord(key_hash=SILENT, key_name=SILENT, key_alias=SILENT, user_id=MASTER_USER)
 _NOT_COPIED = ("stream", "stream_options", "fallbacks", "tags", "metadata", "user")
+
+
+def embedder(call: Call, serve: Serve, clock: Clock) -> EmbedFor:
+    """For auto-routers that go by meaning: the embeddings are calls of this caller, booked as such."""
+
+    def of(principal: Principal, require: tuple[Requirement, ...]) -> Embed:
+        async def embed(model: str, texts: list[str]) -> list[Vector]:
+            own = replace(embedding_call(call, principal, model, texts), id=clock.new_id(), require=require)
+            return vectors_of(await serve(own))
+
+        return embed
+
+    return of
+
+
+async def mirrored(copy: Call, serve: Serve) -> None:
+    """Sends what `silent_copy` made; whatever becomes of it is no caller's concern."""
+    try:
+        await serve(copy)
+    except TollkeeperError as error:
+        log.info("silent_call_failed model=%s %s", copy.body["model"], error.type)
 
 
 def embedding_call(call: Call, principal: Principal, model: str, texts: list[str]) -> Call:
@@ -47,7 +77,7 @@ def vectors_of(answer: Mapping[str, Any]) -> list[Vector]:
         raise UpstreamProtocolError("The embedding model's answer has no vectors.") from error
 
 
-def silent_copy(visit: Visit, call_id: str) -> Call | None:
+def silent_copy(visit: Visit, clock: Clock) -> Call | None:
     """The copy for the `silent_model` of the deployment that answered; None: it has none, or this is no caller's own request.
 
     Whatever the request requires of a deployment, it requires of this one.
@@ -58,7 +88,7 @@ def silent_copy(visit: Visit, call_id: str) -> Call | None:
     body = {name: value for name, value in call.body.items() if name not in _NOT_COPIED}
     return replace(
         call,
-        id=call_id,
+        id=clock.new_id(),
         body={**body, "model": deployment.silent_model},
         headers={},
         query={},
