@@ -1,22 +1,9 @@
 """Budget events (budgets/hold.py) as alerts."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
 
 from tollkeeper.alerts.alert import Alert, dollars
-
-
-class Event(Protocol):
-    """A budget event, seen from here."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def scope(self) -> str: ...
-    @property
-    def window(self) -> str: ...
-    @property
-    def fields(self) -> Mapping[str, Any]: ...
+from tollkeeper.telemetry.events import Event
 
 
 def alert_of(event: Event) -> Alert | None:

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-c
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -53,6 +53,14 @@ def error_from_bedrock(status: int, headers: Mapping[str, str], body: bytes, tar
     """A non-2xx answer. Never raises."""
     name = headers.get("x-amzn-errortype", "").partition(":")[0].rpartition("#")[2]
     return _classified(status, headers, name, body, target)
+
+
+def good(messages: Iterable[Message], target: Target) -> Iterator[Message]:
+    """A stream's messages until one says that it failed. Raises the typed error then."""
+    for message in messages:
+        if message.text(":message-type") in {"exception", "error"}:
+            raise error_from_frame(message, target)
+        yield message
 
 
 def error_from_frame(message: Message, target: Target) -> UpstreamError:

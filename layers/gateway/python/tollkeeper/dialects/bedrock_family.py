@@ -16,7 +16,7 @@ import orjson
 
 from tollkeeper.dialects.base import Chunk, Json, StreamDecoder, StreamFailed, Target, WireRequest
 from tollkeeper.dialects.bedrock_converse import BedrockConverse, model_path
-from tollkeeper.dialects.bedrock_errors import error_from_bedrock, error_from_frame
+from tollkeeper.dialects.bedrock_errors import error_from_bedrock, good
 from tollkeeper.dialects.bedrock_prompts import TextFamily, TextReader, decode_text, text_body, text_family
 from tollkeeper.dialects.bedrock_stream import ConverseStream
 from tollkeeper.dialects.eventstream import EventStream, encode_message
@@ -146,9 +146,7 @@ class ChunkFrames:
         self._frames = EventStream()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        for message in self._frames.feed(data):
-            if message.text(":message-type") in {"exception", "error"}:
-                raise error_from_frame(message, self._target)
+        for message in good(self._frames.feed(data), self._target):
             if message.text(":event-type") != "chunk":
                 continue
             try:

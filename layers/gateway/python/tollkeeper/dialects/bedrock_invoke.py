@@ -17,7 +17,7 @@ from tollkeeper.dialects.anthropic_messages import beta_names
 from tollkeeper.dialects.anthropic_stream import MessagesDecoder
 from tollkeeper.dialects.base import Chunk, Json, StreamDecoder, StreamFailed, Target, WireRequest
 from tollkeeper.dialects.bedrock_converse import model_path
-from tollkeeper.dialects.bedrock_errors import error_from_bedrock, error_from_frame
+from tollkeeper.dialects.bedrock_errors import error_from_bedrock, good
 from tollkeeper.dialects.eventstream import EventStream, Message
 from tollkeeper.errors import UpstreamError, UpstreamProtocolError
 
@@ -70,7 +70,7 @@ class InvokeStream:
         """Raises StreamFailed."""
         chunks: list[Chunk] = []
         try:
-            for message in self._frames.feed(data):
+            for message in good(self._frames.feed(data), self._target):
                 chunks += self._read(message)
         except UpstreamError as error:
             raise StreamFailed(error, chunks) from None
@@ -83,8 +83,6 @@ class InvokeStream:
         return self._messages.end()
 
     def _read(self, message: Message) -> list[Chunk]:
-        if message.text(":message-type") in {"exception", "error"}:
-            raise error_from_frame(message, self._target)
         if message.text(":event-type") != "chunk":
             return []
         try:

@@ -26,7 +26,7 @@ from tollkeeper.dialects.bedrock_answer import (
     tier_of,
     usage_of,
 )
-from tollkeeper.dialects.bedrock_errors import error_from_frame
+from tollkeeper.dialects.bedrock_errors import good
 from tollkeeper.dialects.eventstream import EventStream, Message
 from tollkeeper.dialects.openai_mend import said_bytes
 from tollkeeper.errors import UpstreamError, UpstreamProtocolError
@@ -65,7 +65,7 @@ class ConverseStream:
         """Raises StreamFailed."""
         chunks: list[Chunk] = []
         try:
-            for message in self._frames.feed(data):
+            for message in good(self._frames.feed(data), self._target):
                 chunks += self._read(message)
         except UpstreamError as error:
             raise StreamFailed(error, chunks) from None
@@ -87,8 +87,6 @@ class ConverseStream:
         return chunks
 
     def _read(self, message: Message) -> list[Chunk]:
-        if message.text(":message-type") in {"exception", "error"}:
-            raise error_from_frame(message, self._target)
         handler = self._handlers.get(message.text(":event-type"))
         if handler is None:
             return []  # An event type that is yet to come.

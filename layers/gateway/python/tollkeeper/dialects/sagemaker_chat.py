@@ -13,7 +13,7 @@ from urllib.parse import quote
 import orjson
 
 from tollkeeper.dialects.base import Json, Target, WireRequest
-from tollkeeper.dialects.bedrock_errors import error_from_bedrock, error_from_frame
+from tollkeeper.dialects.bedrock_errors import error_from_bedrock, good
 from tollkeeper.dialects.error_bodies import error_from_response
 from tollkeeper.dialects.eventstream import EventStream
 from tollkeeper.dialects.hub_stream import Reframed
@@ -61,9 +61,7 @@ class PayloadFrames:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Raises the typed error of an exception message."""
-        for message in self._frames.feed(data):
-            if message.text(":message-type") in {"exception", "error"}:
-                raise error_from_frame(message, self._target)
+        for message in good(self._frames.feed(data), self._target):
             if message.text(":event-type") == "PayloadPart":
                 yield message.payload
 
