@@ -1,6 +1,7 @@
 """Somebody is told once, for certain, and nobody waits for it."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -14,6 +15,7 @@ from tollkeeper.alerts.alert import Alert
 from tollkeeper.alerts.board import Board
 from tollkeeper.alerts.channels import NotDelivered
 from tollkeeper.alerts.courier import Courier
+from tollkeeper.bootstrap.running import Running
 from tollkeeper.config.compile import compile_config
 from tollkeeper.errors import ConfigError
 from tollkeeper.providers.transport import OutboundRequest
@@ -59,6 +61,15 @@ class Gateway:
     async def deliver(self) -> None:
         assert self.wired.running.alerting is not None
         await self.wired.running.alerting.courier.deliver()
+
+    async def look(self) -> None:
+        """What the fleet does once a day."""
+        running = self.wired.running
+        assert running.pump is not None
+        assert running.watch is not None
+        await running.pump.catch_up()
+        await running.watch.look()
+        await self.deliver()
 
     def events(self) -> list[dict[str, Any]]:
         return [orjson.loads(request.body) for request in self.heard if request.url == HOOKS["WEBHOOK_URL"]]
@@ -199,8 +210,6 @@ async def test_a_provider_that_fails_is_told_once_an_hour() -> None:
 
 
 async def test_a_day_that_was_unusual_is_told_once_for_the_whole_fleet() -> None:
-    from tollkeeper.bootstrap.watch import Watch
-
     gateway = await Gateway().start()
     wired, running = gateway.wired, gateway.wired.running
     key = await wired.new_key(key_alias="jobs")
@@ -210,11 +219,44 @@ async def test_a_day_that_was_unusual_is_told_once_for_the_whole_fleet() -> None
         wired.clock.advance(86_400)
     assert running.pump is not None
     await running.pump.catch_up()
-    assert running.alerting is not None
-    others = Watch(running.alerting.board, running.reader, running.installation.store.counters, wired.clock)
+    others = Running(running.installation, running.pepper)
     assert running.watch is not None
-    assert [await watch.look() for watch in (running.watch, others, running.watch)] == [1, 0, 0]
+    assert others.watch is not None
+    assert [await watch.look() for watch in (running.watch, others.watch, running.watch)] == [1, 0, 0]
     await gateway.deliver()
     [event] = [each for each in gateway.events() if each["event"] == "spend_anomaly"]
     assert event["event_group"] == "key"
     assert "on such days it spends about $0.1" in event["event_message"]
+    assert event["event_message"].startswith("key jobs spent $4")
+
+
+async def test_a_budget_that_will_not_last_is_told_once_for_each_window_and_size() -> None:
+    """Ten cents a day: thirty-one of them are too many for a month's two dollars, and few enough for five."""
+    gateway = await Gateway().start(alerts={"thresholds": []})
+    wired = gateway.wired
+    wired.clock.advance(datetime(2026, 10, 1, 12, tzinfo=UTC).timestamp() - wired.clock.now())
+    team = await wired.admin("POST", "/team/new", {"team_alias": "Blue", "max_budget": 5, "budget_duration": "30d"})
+    key = await wired.new_key(key_alias="jobs", team_id=team.json()["team_id"], max_budget=2, budget_duration="30d")
+    for _ in range(4):
+        await gateway.call(key)
+        wired.clock.advance(86_400)
+        await gateway.look()
+    [event] = gateway.events()
+    assert (event["event"], event["event_group"], event["key_alias"]) == ("projected_limit_exceeded", "key", "jobs")
+    assert (event["spend"], event["max_budget"], event["projected_exceeded_date"]) == (0.3, 2.0, "2026-10-20")
+    assert event["projected_spend"] == pytest.approx(3.1)
+    assert "is reset on 2026-11-01" in event["event_message"]
+
+
+async def test_a_budget_for_life_is_looked_ahead_a_fortnight_and_one_that_is_gone_not_at_all() -> None:
+    gateway = await Gateway().start(alerts={"thresholds": []})
+    wired = gateway.wired
+    keys = [await wired.new_key(key_alias=name, max_budget=cap) for name, cap in (("soon", 1), ("later", 9), ("gone", 1))]
+    for day in range(3):
+        for key in keys:
+            await gateway.call(key)
+        if day == 2:
+            await wired.admin("POST", "/key/update", {"key": keys[2], "max_budget": 0.2})
+        wired.clock.advance(86_400)
+        await gateway.look()
+    assert [event["key_alias"] for event in gateway.events()] == ["soon"]

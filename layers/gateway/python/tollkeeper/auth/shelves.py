@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from tollkeeper.auth.lookups import Known, Lookups
-from tollkeeper.auth.records import BudgetRecord, Record, TeamRecord, UserRecord, under
+from tollkeeper.auth.records import BudgetRecord, KeyRecord, Record, TeamRecord, UserRecord, under
 from tollkeeper.auth.records_groups import CustomerRecord, OrganizationRecord, ProjectRecord, TagRecord, TeamMembership
 from tollkeeper.clock import Clock
 from tollkeeper.store import items
@@ -17,13 +17,17 @@ _FOR_EVER = float("inf")
 class Shelves:
     """Each method takes an id, or None for none, and gives what is `Known`. Raises StoreUnavailable."""
 
-    def __init__(self, directory: Table, clock: Clock, seconds: float, size: int) -> None:
+    def __init__(self, directory: Table, clock: Clock, seconds: float, size: int = 1000) -> None:
         self._directory = directory
         self._settings = (clock, seconds, size)
         self._caches: dict[type[Record], Lookups[tuple[str, str], Record]] = {}
 
     async def budget(self, budget_id: str | None) -> Known[BudgetRecord]:
         return await self._get(BudgetRecord, budget_id, items.budget_pk, items.BUDGET_SK)
+
+    async def key(self, key_hash: str | None) -> Known[KeyRecord]:
+        """As it is stored, whoever holds it; whether a text opens it, auth/keys.py says."""
+        return await self._get(KeyRecord, key_hash, items.key_pk, items.KEY_SK)
 
     async def team(self, team_id: str | None) -> Known[TeamRecord]:
         return await self._get(TeamRecord, team_id, items.team_pk, items.TEAM_SK)

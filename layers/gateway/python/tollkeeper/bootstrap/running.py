@@ -18,6 +18,7 @@ from tollkeeper.admission.spending import Spending
 from tollkeeper.alerts.budgets import alert_of
 from tollkeeper.alerts.outages import outage_of
 from tollkeeper.auth.durations import after
+from tollkeeper.auth.shelves import Shelves
 from tollkeeper.bootstrap.alerts import alerting_of, thresholds_of
 from tollkeeper.bootstrap.batches import BatchParts, batch_parts, sweep_files
 from tollkeeper.bootstrap.identity import Newcomers, authenticator_of
@@ -210,10 +211,12 @@ class Running:
         """None: nobody is to be told."""
         if self.alerting is None:
             return None
+        from tollkeeper.admission.owners import Owners
         from tollkeeper.bootstrap.watch import Watch
 
         store, clock = self.installation.store, self.installation.clock
-        return Watch(self.alerting.board, self.reader, store.counters, clock)
+        owners = Owners(Shelves(store.directory, clock, self.installation.settings.key_cache_seconds), self.spending, clock)
+        return Watch(self.alerting.board, self.reader, owners, store.counters, clock)
 
     async def background(self) -> None:
         """What a server does beside its requests, until it is cancelled; on Lambda schedules and streams do it."""

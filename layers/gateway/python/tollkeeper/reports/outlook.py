@@ -5,7 +5,7 @@ with all days before. Forecasts add up the baseline of each day that is left; th
 from their baseline, times the root of the number of days: it says how much days scatter, not whether habits change.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from math import isqrt
@@ -58,15 +58,19 @@ def run_out(daily: Mapping[str, int], today: date, spent: int, cap: int, resets:
     """The day on which `cap` is reached if days go on as they did; None: not before the window ends (`resets`), or within two years."""
     if spent >= cap:
         return today
+    return next((day for day, reached in course(daily, today, spent, resets) if reached >= cap), None)
+
+
+def course(daily: Mapping[str, int], today: date, spent: int, resets: date | None) -> Iterator[tuple[date, int]]:
+    """Each day from today until the window ends (`resets`), or two years are over, with what it will have spent by that day's end."""
     days = _history(daily, today)
+    week = [_expected(days, today + timedelta(days=number)) for number in range(7)]
     for number in range(731):
         day = today + timedelta(days=number)
         if resets is not None and day >= resets:
-            return None
-        spent += _expected(days, day) - (daily.get(day.isoformat(), 0) if number == 0 else 0)
-        if spent >= cap:
-            return day
-    return None
+            return
+        spent += week[number % 7] if number else max(0, week[0] - daily.get(today.isoformat(), 0))
+        yield day, spent
 
 
 def anomalies(daily: Mapping[str, int], first: date, last: date) -> list[Anomaly]:
