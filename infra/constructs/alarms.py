@@ -62,6 +62,8 @@ class Alarming(Construct):
     def _money(self) -> None:
         self._alarm("UnconfirmedHolds", own(self._env, metrics.UNCONFIRMED_HOLDS), 0)
         self._alarm("BoundViolations", own(self._env, metrics.BOUND_VIOLATIONS), 0)
+        # A lifetime that a killed process left short is mended within a few runs of the janitor.
+        self._alarm("LedgerDrift", own(self._env, metrics.LEDGER_DRIFT, "Maximum"), 0, periods=6)
 
     def _tables(self, state: StateStack) -> None:
         for name, table in state.tables.items():

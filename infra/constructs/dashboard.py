@@ -41,11 +41,13 @@ class Dashboard(Construct):
         ]
 
     def _trouble(self) -> list[cloudwatch.IWidget]:
+        drift = [own(self._env, metrics.LEDGER_DRIFT, "Maximum"), own(self._env, metrics.COUNTERS_MENDED)]
         holds = [own(self._env, metrics.UNCONFIRMED_HOLDS), own(self._env, metrics.BOUND_VIOLATIONS)]
         return [
             _graph("Errors by provider and model", [split(self._env, metrics.ERRORS, metrics.BY_MODEL)]),
             _graph("Fallbacks and refusals", [own(self._env, metrics.FALLBACKS), own(self._env, metrics.REFUSALS)]),
             _graph("Holds: unconfirmed, over their bound", holds),
+            _graph("Counters against the ledger: nano-USD of drift, counters mended", drift),
         ]
 
 

@@ -144,7 +144,7 @@ class Gateway:
 
     async def close_books(self, entry: Entry, ticket: Ticket, cost: NanoUSD) -> None:
         """Of a call that did not come through `serve`: a raw provider API, a tool. Once, and whatever became of the caller."""
-        entry.hold_ids = ticket.hold_ids
+        entry.hold_ids, entry.counters = ticket.hold_ids, ticket.counters
 
         async def book() -> None:
             await self._ledger.record(entry)
@@ -161,7 +161,7 @@ class Gateway:
         ticket = visit.ticket
         most = ticket.hold.amount if ticket.hold and ticket.limit else None
         entry = visit.account.close(status, error, estimate=visit.unstated(status), most=most)
-        entry.hold_ids, entry.routing = ticket.hold_ids, visit.plan.record.as_json()
+        entry.hold_ids, entry.counters, entry.routing = ticket.hold_ids, ticket.counters, visit.plan.record.as_json()
         booking = self._book(visit, entry.cost, entry.input_tokens + entry.output_tokens, error)
         await self._closed(booking, waiting=visit.call.principal is not None)
 

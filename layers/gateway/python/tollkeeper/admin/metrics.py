@@ -16,7 +16,7 @@ from tollkeeper.admin.services import AdminServices, Services, authorized
 from tollkeeper.auth.records import Record
 from tollkeeper.money import nano_to_usd
 from tollkeeper.reports.exposition import CONTENT_TYPE, Family, text_of
-from tollkeeper.reports.prometheus import Usage
+from tollkeeper.reports.prometheus import Usage, drift_families
 from tollkeeper.store import items
 
 MOST_OWNERS = 200
@@ -58,7 +58,10 @@ class Scrapes:
     async def read(self, services: AdminServices) -> str:
         async with self.turn:
             if services.clock.monotonic() >= self.until:
-                self.text = text_of([*await self.usage.families(), *await budget_families(services)])
+                families = [*await self.usage.families(), *await budget_families(services)]
+                if services.drift is not None:
+                    families += drift_families(await services.drift())
+                self.text = text_of(families)
                 self.until = services.clock.monotonic() + BELIEVED_SECONDS
             return self.text
 

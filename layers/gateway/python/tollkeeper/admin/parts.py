@@ -1,6 +1,6 @@
 """What the management API is given. Needs no web framework: the janitor works with it too."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Snapshot
 from tollkeeper.ledger.content import ContentLog
 from tollkeeper.money import ZERO, NanoUSD
+from tollkeeper.reports.drift import Standing
 from tollkeeper.reports.reader import Reader
 from tollkeeper.routing.resolve import Groups
 from tollkeeper.store.table import Table
@@ -70,6 +71,8 @@ class AdminServices:
     reports: Reader | None = None
     groups: Callable[[], Groups] | None = None
     content: ContentLog | None = None
+    drift: Callable[[], Awaitable[Standing]] | None = None
+    """What is known of counters that differ from the ledger, for /metrics."""
 
     async def spent(self, scope: str, scope_id: str, budget_duration: str | None) -> Spend:
         return await self.spend.spend(scope, scope_id, budget_duration) if self.spend else Spend()

@@ -23,6 +23,7 @@ from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Deployment, Prices
 from tollkeeper.dialects.base import Json
 from tollkeeper.errors import BadRequest, BudgetExceeded, RateLimited, UpstreamRateLimited
+from tollkeeper.ledger.counted import counters_of
 from tollkeeper.limits.rate import NOTHING, Admission, Limits
 from tollkeeper.money import ZERO, NanoUSD
 from tollkeeper.store.together import started, together
@@ -58,6 +59,12 @@ class Ticket:
     @property
     def hold_ids(self) -> tuple[str, ...]:
         return tuple(hold.id for hold in (self.hold, self.place) if hold is not None and hold.id)
+
+    @property
+    def counters(self) -> tuple[str, ...]:
+        """Where the cost will be counted (ledger/counted.py)."""
+        parts = (part for hold in (self.hold, self.place) if hold is not None for part in hold.parts)
+        return counters_of((part.scope.pk, part.scope.window.key) for part in parts)
 
 
 class Doorkeeper:

@@ -14,6 +14,7 @@ from tollkeeper.clock import Clock, time_ordered_id
 from tollkeeper.errors import StoreUnavailable
 from tollkeeper.ledger.book import Ledger
 from tollkeeper.ledger.content import ContentLog
+from tollkeeper.ledger.counted import counters_of
 from tollkeeper.ledger.entry import STATUS_FAILURE, Entry
 from tollkeeper.store.items import scope_of
 
@@ -75,6 +76,7 @@ def unconfirmed_entry(hold: ExpiredHold) -> Entry:
         usage_at_least=True,
         unconfirmed=True,
         hold_ids=(hold.id,),
+        counters=counters_of(hold.scopes),
     )
 
 

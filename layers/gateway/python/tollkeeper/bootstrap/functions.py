@@ -37,8 +37,8 @@ def lambda_app(build: Callable[[Running], ASGIApp]) -> tuple[ASGIApp, Callable[[
 
 
 def janitor_handler() -> Callable[[object, object], dict[str, int]]:
-    """A Lambda handler for a schedule: one sweep. Answers `{"expired": <holds ended>, "rotated": <keys renewed>}`, and `probed`, the
-    deployments asked, where health probes are switched on.
+    """A Lambda handler for a schedule: one sweep. Answers `{"expired": <holds ended>, "rotated": <keys renewed>, "drift": <nano-dollars>}`,
+    and `probed`, the deployments asked, where health probes are switched on.
 
     What its role needs for the second, bootstrap/rotation.py says; for the third, the providers' secrets.
     """
@@ -58,7 +58,7 @@ def janitor_handler() -> Callable[[object, object], dict[str, int]]:
             await running.watch.look()
         if running.alerting is not None:
             await running.alerting.courier.deliver()
-        done = {"expired": await running.housekeeping.sweep(), "rotated": await rotate_keys(running)}
+        done = {"expired": await running.housekeeping.sweep(), "rotated": await rotate_keys(running), "drift": await running.drift.run()}
         if running.prober.schedule is None:
             return done
         await running.live.refresh()

@@ -52,6 +52,7 @@ from tollkeeper.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from tollkeeper.admin.parts import AdminServices
+    from tollkeeper.bootstrap.drift import DriftRounds
     from tollkeeper.bootstrap.watch import Watch
     from tollkeeper.reports.reader import Reader
 
@@ -114,7 +115,9 @@ class Running:
         """What the management API works with."""
         from tollkeeper.admin.parts import AdminServices
         from tollkeeper.admin.spending import CounterSpend
+        from tollkeeper.reports.drift import standing
 
+        counters_table = self.installation.store.counters
         installation, counters = self.installation, CounterSpend(self.spending.spent, self.spending.set_spent)
         return AdminServices(
             installation.store.directory,
@@ -130,7 +133,15 @@ class Running:
             reports=self.reader,
             groups=self.live.groups,
             content=self.content,
+            drift=lambda: standing(counters_table),
         )
+
+    @cached_property
+    def drift(self) -> "DriftRounds":
+        """What holds the counters against the ledger."""
+        from tollkeeper.bootstrap.drift import DriftRounds
+
+        return DriftRounds(self.reader, self.installation, self.metrics)
 
     @cached_property
     def batches(self) -> BatchParts | None:
@@ -222,6 +233,7 @@ class Running:
         """What a server does beside its requests, until it is cancelled; on Lambda schedules and streams do it."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.housekeeping.sweep_for_ever())
+            tasks.create_task(self.drift.run_for_ever())
             tasks.create_task(rotate_for_ever(self))
             tasks.create_task(self.prober.probe_for_ever())
             if self.pump is not None:

@@ -4,6 +4,7 @@
     committed  nano-USD spent, held, and handed to slices       spent  nano-USD settled       in_flight  open holds
     h<id>      nano-USD, one attribute per open hold (23 bytes: see hold_attribute)
     label      the cap under which this scope has slices (see slices.py); g<n> nano-USD handed to slice n; o<n> slice n is open
+    adjusted   nano-USD by which an administrator has set `spent` down
     closed     this item is a slice that takes no more holds
 
 Whoever calls these after StoreUnavailable repeats the very same call: the hold's own attribute tells whether the first try arrived.
@@ -163,10 +164,14 @@ async def unlabel(table: Table, root: Cell, label: int, numbers: Sequence[int]) 
         raise Refused(failed.old or {}) from None
 
 
-async def correct(table: Table, cell: Cell, spent: int, change: int) -> Item:
-    """An operator's correction of `spent` by `change`; `spent` is what they saw. Raises Refused when it is something else by now."""
+async def correct(table: Table, cell: Cell, spent: int, change: int, *, noted: bool = True) -> Item:
+    """An operator's correction of `spent` by `change`; `spent` is what they saw. Raises Refused when it is something else by now.
+
+    It is `noted` as `adjusted` where the ledger says something else, so that it can still be held against what is left.
+    """
     when: list[Condition] = [Equals("spent", spent)] if spent else [AtMost("spent", 0)]
+    add = {"committed": change, "spent": change, **({"adjusted": -change} if noted else {})}
     try:
-        return await table.apply(cell.pk, cell.sk, add={"committed": change, "spent": change}, when=when)
+        return await table.apply(cell.pk, cell.sk, add=add, when=when)
     except ConditionFailed as failed:
         raise Refused(failed.old or {}) from None

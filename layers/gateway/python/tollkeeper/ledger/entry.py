@@ -66,6 +66,8 @@ class Entry:
     """The caller's trace, as it came. https://www.w3.org/TR/trace-context/"""
     hold_ids: tuple[str, ...] = ()
     """The budget holds this call was paid from (budgets/)."""
+    counters: tuple[str, ...] = ()
+    """The budget counters those holds were in, by names of ledger/counted.py: what each has to say is added up from these."""
     unconfirmed: bool = False
     """Booked by the janitor at the full hold: nothing was heard of the call."""
 

@@ -7,8 +7,8 @@ their order. There are three kinds, and every entry is in all three once for eac
     day     sum#<kind>#<yyyy-mm> / day#<dd>#<value>   and on a day, with `h<hh>_spend`, `h<hh>_requests`, `h<hh>_tokens` for each hour
     part    part#<kind>#<value>#<yyyy-mm> / <dd>#…    one for each key, model, provider and call type it was spent on that day
 
-Kinds are `all` and KINDS; only OWNERS have parts. Periods are those of the call's start, in UTC. Entries without a team count for the team
-"", so that the teams add up to the whole.
+Month and day cells also say what the owner's budget counters must have (ledger/counted.py). Kinds are `all` and KINDS; only OWNERS have
+parts. Periods are those of the call's start, in UTC. Entries without a team count for the team "", so that the teams add up to the whole.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+from tollkeeper.ledger.counted import counted
 from tollkeeper.ledger.entry import STATUS_CUT, STATUS_FAILURE
 from tollkeeper.store.items import SUM_ALL_PK, part_pk, sum_pk, sum_sk
 from tollkeeper.store.table import Item
@@ -144,16 +145,29 @@ def _shares(entry: Mapping[str, Any]) -> Iterator[tuple[Address, Mapping[str, in
     hours = {f"h{hour}_spend": numbers.get("spend", 0), f"h{hour}_requests": 1}
     hours[f"h{hour}_tokens"] = numbers.get("input_tokens", 0) + numbers.get("output_tokens", 0)
     daily = {**numbers, **{name: number for name, number in hours.items() if number}}
-    yield (SUM_ALL_PK, f"month#{month}"), numbers, {"value": month}
-    yield (SUM_ALL_PK, f"day#{month}-{day}"), daily, {"value": f"{month}-{day}"}
+    in_month, in_day = _counted(entry)
+    everybody = ALL, ""
+    yield (SUM_ALL_PK, f"month#{month}"), {**numbers, **in_month.get(everybody, {})}, {"value": month}
+    yield (SUM_ALL_PK, f"day#{month}-{day}"), {**daily, **in_day.get(everybody, {})}, {"value": f"{month}-{day}"}
     yield (part_pk(ALL, "", month), f"{day}#{_digest(entry, _OF_ALL)}"), numbers, _labels(entry, _OF_ALL)
     digest, labels = _digest(entry, PART_LABELS), _labels(entry, PART_LABELS)
     for kind, value in owners_of(entry):
         named = {"value": value, **(_key_labels(entry) if kind == "key" else {})}
-        yield (sum_pk(kind, month), sum_sk(value)), numbers, named
-        yield (sum_pk(kind, month), sum_sk(value, day)), daily, named
+        owner = kind, value
+        yield (sum_pk(kind, month), sum_sk(value)), {**numbers, **in_month.get(owner, {})}, named
+        yield (sum_pk(kind, month), sum_sk(value, day)), {**daily, **in_day.get(owner, {})}, named
         if kind in OWNERS:
             yield (part_pk(kind, value, month), f"{day}#{digest}"), numbers, labels
+
+
+def _counted(entry: Mapping[str, Any]) -> tuple[dict[Address, dict[str, int]], dict[Address, dict[str, int]]]:
+    """What goes into the month's and into the day's cells for each budget counter (ledger/counted.py), by (kind, value)."""
+    in_month: dict[Address, dict[str, int]] = {}
+    in_day: dict[Address, dict[str, int]] = {}
+    if cost := entry["cost"]:
+        for kind, value, name, daily in counted(entry):
+            (in_day if daily else in_month).setdefault((kind, value), {})[name] = cost
+    return in_month, in_day
 
 
 def _key_labels(entry: Mapping[str, Any]) -> dict[str, Any]:

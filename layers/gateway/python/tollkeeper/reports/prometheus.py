@@ -14,6 +14,7 @@ from typing import Any
 
 from tollkeeper.clock import Clock
 from tollkeeper.money import nano_to_usd
+from tollkeeper.reports.drift import Standing
 from tollkeeper.reports.exposition import Family
 from tollkeeper.reports.ranges import Days, days_of
 from tollkeeper.reports.reader import Part, Reader, Tally, largest
@@ -21,6 +22,8 @@ from tollkeeper.reports.reader import Part, Reader, Tally, largest
 MOST_KEYS = 500
 _AT_ONCE = 16
 OTHERS = "other"
+LOOKED_AT = ("key", "team", "user", "customer", "team_member", "organization", "tag", "provider", "deployment", "gateway")
+"""Scopes whose drift is shown even while it is 0."""
 
 _COUNTERS: tuple[tuple[str, str, str], ...] = (
     ("litellm_proxy_total_requests_metric", "requests", "Calls that reached the gateway"),
@@ -88,6 +91,18 @@ class Usage:
         for _, tally in ranked[self._most_keys :]:
             others.merge(tally)
         return [*rows, (_labels(OTHERS, Tally(), None), others)] if others["requests"] else rows
+
+
+def drift_families(standing: Standing) -> list[Family]:
+    """Zero is shown, too: a rule can then tell it from nobody looking."""
+    drift = Family("tollkeeper_ledger_drift_usd", "gauge", "Dollars by which counters differ from the ledger; must be 0.")
+    for scope in {**dict.fromkeys(LOOKED_AT, 0), **standing.by_kind}:
+        drift.add(nano_to_usd(standing.by_kind.get(scope, 0)), {"scope": scope})
+    rounds = Family("tollkeeper_ledger_drift_rounds", "counter", "How often all counters have been compared with the ledger.")
+    rounds.add(standing.rounds, {}, "_total")
+    looked = Family("tollkeeper_ledger_drift_checked_timestamp_seconds", "gauge", "When counters were last compared with the ledger.")
+    looked.add(standing.looked_at, {})
+    return [drift, rounds, looked]
 
 
 def _labels(key: str, tally: Tally, part: Part | None) -> dict[str, str]:

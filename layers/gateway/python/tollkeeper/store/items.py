@@ -46,6 +46,7 @@ counters
   its statistics routing#<group>      use#<deployment>#minute#<minute since epoch>   (routing/statistics.py)
   canary         routing#<group>      canary#<deployment>, there once it is rolled back; …#<settings>#utcday#<day>: its calls
   health probes  health#latest        <deployment>              (routing/checks.py); health#log / <time-ordered id>
+  drift          drift               found#<kind>#<id>#<scope>#<window> | round   (reports/drift.py)
   watched days   watched              <yyyy-mm-dd>  (bootstrap/watch.py)
   outbox         outbox#<sink>        0<entry id> | state       (sinks/outbox.py)
 """
@@ -206,6 +207,7 @@ def lane_pk(lane: int) -> str:
 
 
 WATCHED_PK = "watched"
+DRIFT_PK, DRIFT_ROUND_SK, DRIFT_FOUND = "drift", "round", "found#"
 ALERT_SK = "alert"
 ALERTS_PENDING = "alerts/pending"
 ALERTS_TOLD = "alerts/told"

@@ -23,6 +23,8 @@ UNITS: Mapping[str, str] = MappingProxyType({
     "Errors": "Count",
     "UnconfirmedHolds": "Count",
     "BoundViolations": "Count",
+    "LedgerDriftNanoUSD": "None",
+    "CountersMended": "Count",
 })  # fmt: skip
 DIMENSIONS = (("environment",), ("environment", "provider", "model"), ("environment", "outcome"))
 _UNKNOWN = "none"

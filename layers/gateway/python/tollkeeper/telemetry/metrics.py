@@ -56,6 +56,10 @@ class Metrics:
         if (name := _OF_EVENTS.get(event.kind)) is not None:
             self._line({name: 1})
 
+    def drift(self, nano: int, mended: int) -> None:
+        """What the counters and the ledger differ by, and how many counters were put right."""
+        self._line({"LedgerDriftNanoUSD": nano, "CountersMended": mended})
+
     def _line(self, values: dict[str, int], *, provider: str = "", model: str = "", outcome: str = "") -> None:
         shown = model if model in self._configured else ""
         self._write(emf.line(self._clock.now(), self._environment, values, provider=provider, model=shown, outcome=outcome))
