@@ -27,8 +27,10 @@ _PROFILE = re.compile(r"(?:[a-z]{2}(?:-gov)?|apac|global)\.(?P<model>.+)")
 def model_grants(env: Environment, config: bytes) -> list[ArnGrant]:
     """Without duplicates, in a stable order."""
     given = {name for names in env.provider_secrets.values() for name in names}
-    rows: list[dict[str, Any]] = json.loads(config)["deployments"]
+    compiled = json.loads(config)
+    rows: list[dict[str, Any]] = compiled["deployments"]
     found = {grant for row in rows if _with_the_role(row, given) for grant in _grants(row, env.region)}
+    found |= {grant for row in compiled.get("guardrails", ()) for grant in _guardrail(row, env.region)}
     found |= {ArnGrant(_OF_SERVICE[arn.split(":")[2]], arn) for arn in env.model_arns}
     return sorted(found if sum(len(grant.arn) + len(grant.through) for grant in found) < _LONGEST else _summed_up(found))
 
@@ -77,6 +79,15 @@ def _bedrock(model: str, region: str) -> Iterator[ArnGrant]:
         yield from (ArnGrant(_INVOKE, profile), _behind(profile, model))
     else:
         yield ArnGrant(_INVOKE, _foundation(region, model))
+
+
+def _guardrail(row: Mapping[str, Any], region: str) -> Iterator[ArnGrant]:
+    """https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-permissions-id.html"""
+    if row["kind"] != "bedrock" or row["credentials"]:
+        return
+    name = row["terms"]["guardrailIdentifier"]
+    arn = name if name.startswith("arn:") else _arn("bedrock", row["terms"].get("aws_region_name") or region, f"guardrail/{name}")
+    yield ArnGrant(("bedrock:ApplyGuardrail",), arn)
 
 
 def _behind(profile: str, name: str) -> ArnGrant:

@@ -107,3 +107,17 @@ def test_the_roles_of_those_who_call_models_have_them_and_no_other_role(assembli
 
 def test_environments_without_models_on_aws_have_none_of_it(assemblies):
     assert not any("bedrock" in text_of(statement) for _, statement in assemblies["prod"].statements())
+
+
+def test_a_guardrail_of_bedrocks_may_be_applied_and_one_with_keys_of_its_own_needs_no_role():
+    def found(**params):
+        row = {"guardrail_name": "g", "litellm_params": {"guardrail": "bedrock", "guardrailVersion": "1", **params}}
+        return model_grants(load("dev"), dump(compile_config(json.dumps({"guardrails": [row]}), env=lambda _: None)))
+
+    apply = ("bedrock:ApplyGuardrail",)
+    named = found(guardrailIdentifier="abc123", aws_region_name="eu-west-1")
+    assert named == [ArnGrant(apply, f"{BEDROCK}:eu-west-1:{ACCOUNT}:guardrail/abc123")]
+    assert found(guardrailIdentifier="arn:aws:bedrock:eu-west-1:1:guardrail/x") == [
+        ArnGrant(apply, "arn:aws:bedrock:eu-west-1:1:guardrail/x")
+    ]
+    assert found(guardrailIdentifier="x", aws_access_key_id="os.environ/A", aws_secret_access_key="os.environ/B") == []

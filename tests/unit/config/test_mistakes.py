@@ -164,10 +164,10 @@ class TestUnsupported:
             litellm_settings: {callbacks: [langfuse], cache: true}
             router_settings: {polling_interval: 1, optional_pre_call_checks: [enforce_model_rate_limits, prompt_caching]}
             general_settings: {database_url: os.environ/DATABASE_URL, alerting: [pagerduty], mcp_internal_ip_ranges: []}
-            guardrails: []
+            vector_store_registry: []
         """)
         assert set(snapshot.unsupported) == {
-            "guardrails",
+            "vector_store_registry",
             "litellm_settings.callbacks[0]",
             "litellm_settings.cache",
             "router_settings.polling_interval",

@@ -1,6 +1,6 @@
 """THE request: what happens to one call, in order. Orchestration only; each step is a feature's.
 
-    authenticate ▶ resolve the model ▶ may this key use it ▶ limits and money ▶ plan ▶ first success ▶ relay ▶ close the books
+    authenticate ▶ resolve the model ▶ may this key use it ▶ limits and money ▶ guardrails ▶ first success ▶ guardrails ▶ relay ▶ books
 
 Two rules make the money right: the books are closed exactly once, whatever ends the call; and they are closed in a task of their own,
 which a caller who hangs up cannot cancel. `drain` waits for these tasks: on Lambda before the next invocation, on a server before exit.
@@ -16,6 +16,7 @@ from tollkeeper.admission.asides import counted, forgotten
 from tollkeeper.admission.attempts import Attempts, note_answer
 from tollkeeper.admission.doorkeeper import Doorkeeper, Ticket
 from tollkeeper.admission.explain import explained
+from tollkeeper.admission.guards import Guards
 from tollkeeper.admission.own_calls import embedder, mirrored, silent_copy
 from tollkeeper.admission.reception import EmbedFor, Reception
 from tollkeeper.admission.told import answer_headers, error_headers
@@ -64,6 +65,7 @@ class Gateway:
         authenticator: Authenticator,
         doorkeeper: Doorkeeper,
         client: ProviderClient,
+        guards: Guards,
         ledger: Ledger,
         clock: Clock,
         random: Random,
@@ -75,13 +77,9 @@ class Gateway:
         because a Lambda sandbox is not, and the caller need not wait. `content` keeps what keys and teams want kept.
         """
         self._reception = Reception(groups, authenticator, doorkeeper, clock=clock, random=random, health=health)
-        self._authenticator = authenticator
-        self._doorkeeper = doorkeeper
-        self._client = client
+        self._authenticator, self._doorkeeper, self._client, self._guards = authenticator, doorkeeper, client, guards
         self._attempts = Attempts(doorkeeper, client, clock)
-        self._ledger = ledger
-        self._content = content
-        self._clock = clock
+        self._ledger, self._content, self._clock = ledger, content, clock
         self._books_before_reply = books_before_reply
         self._closing: set[asyncio.Future[None]] = set()
 
@@ -91,6 +89,7 @@ class Gateway:
         if self._content is not None:
             visit.account.transcript = transcript_for(visit)
         try:
+            visit = await self._guards.before(visit)
             result = await first_success(
                 visit.plan,
                 lambda step: self._attempts.try_one(visit, step),
@@ -98,17 +97,20 @@ class Gateway:
                 deadline=visit.deadline,
                 discard=lambda step, unneeded: self._attempts.put_away(visit, step, unneeded),
             )
+            note_answer(visit, result)
+            await self._guards.after(visit, result)
         except BaseException as error:
+            visit.guarding.stop()
             await self._close(visit, STATUS_FAILURE if isinstance(error, Exception) else STATUS_CANCELLED, error)
             if isinstance(error, TollkeeperError):
                 error.headers = {**error_headers(visit), **error.headers}
             raise
-        note_answer(visit, result)
         if (copy := silent_copy(visit, self._clock)) is not None:
             self._keep(asyncio.create_task(mirrored(copy, self._said)))
         headers = answer_headers(visit, result.headers)
         if result.opened is not None:
-            stream = MeteredStream(result.opened, visit.account, lambda status, error: self._close(visit, status, error))
+            stream = self._guards.stream(visit, result.opened, lambda status, error: self._close(visit, status, error))
+            await stream.ready()
             return Answer(headers, result.native, stream=stream, entry=visit.account.entry)
         await self._close(visit, STATUS_SUCCESS, None)
         return Answer(headers, result.native, body=result.body, entry=visit.account.entry)

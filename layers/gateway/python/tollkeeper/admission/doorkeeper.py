@@ -164,6 +164,18 @@ class Doorkeeper:
         limits = (ticket.limit, _most(deployment, ticket.body), _asked(ticket.body))
         return _limited(ticket.body, min(limit for limit in limits if limit is not None))
 
+    async def reworded(self, ticket: Ticket, body: Json, raw: bytes, deployments: Sequence[Deployment]) -> None:
+        """The request was changed after it was let in: what is set aside grows with it. Raises BudgetExceeded where there is no room."""
+        ticket.body = body
+        if ticket.hold is None or ticket.bound is None:
+            return
+        hard = ticket.limit is not None or not ticket.output
+        bound = _bound(body, raw, deployments, self._clock.now(), hard=hard, output=ticket.output, units=ticket.units)
+        worst = bound.amount_for(_limit_of(ticket))
+        if worst > ticket.hold.amount:
+            ticket.hold = await self._budgets.extend(ticket.hold, NanoUSD(worst))
+        ticket.bound = bound
+
     async def standing(
         self, payer: Payer, body: Json, raw: bytes, deployments: Sequence[Deployment], *, output: bool = True
     ) -> tuple[NanoUSD | None, list[tuple[ScopeCap, Balance]]]:

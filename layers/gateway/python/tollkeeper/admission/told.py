@@ -45,6 +45,8 @@ def _place(visit: Visit) -> dict[str, str]:
         "x-litellm-attempted-retries": str(max(visit.plan.tries - 1 - visit.plan.fallbacks_used, 0)),
         "x-litellm-attempted-fallbacks": str(visit.plan.fallbacks_used),
     }
+    if visit.guarding.names:
+        headers["x-litellm-applied-guardrails"] = ",".join(visit.guarding.names)
     if (deployment := visit.account.deployment) is not None:
         headers["x-litellm-model-id"] = deployment.id
         headers["x-litellm-model-name"] = f"{deployment.provider}/{deployment.model}"

@@ -17,6 +17,7 @@ from tollkeeper.dialects.base import Json
 from tollkeeper.dialects.native import NativeDialect, has_native, native
 from tollkeeper.dialects.usage import Usage, usage_from_hub
 from tollkeeper.errors import BadRequest
+from tollkeeper.guardrails.check import Asked, Verdict
 from tollkeeper.ledger.account import Account
 from tollkeeper.ledger.content import Transcript, terms_of
 from tollkeeper.ledger.entry import STATUS_CANCELLED, STATUS_CUT, STATUS_SUCCESS, Entry
@@ -102,6 +103,28 @@ class Call:
         return self.deadline - clock.now() if self.deadline is not None else None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Guarding:
+    """The guardrails one call has to pass (admission/guards.py); `stages` by name, `beside` are those that are being asked."""
+
+    names: tuple[str, ...] = ()
+    asked: Asked = field(default_factory=lambda: Asked(""))
+    stages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    beside: "list[asyncio.Future[Verdict]]" = field(default_factory=list)
+
+    def of(self, stage: str) -> list[str]:
+        return [name for name in self.names if stage in self.stages[name]]
+
+    def stop(self) -> None:
+        """The call is over before they are."""
+        for task in self.beside:
+            task.cancel()
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+UNGUARDED = Guarding()
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """An admitted call."""
@@ -115,6 +138,7 @@ class Visit:
     """Monotonic: when the whole call must have its answer, or a stream its first content."""
     require: tuple[Requirement, ...] = ()
     """What every deployment that sees this call must be."""
+    guarding: Guarding = UNGUARDED
     door: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Two tries at once (a hedge) enter one after the other."""
 

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 def passage_of(running: "Running") -> Passage:
     clock = running.installation.clock
-    return Passage(running.gateway, running.doorkeeper, running.authenticator, clock, lambda: running.live.groups().rules)
+    return Passage(
+        running.gateway,
+        running.doorkeeper,
+        running.authenticator,
+        clock,
+        rules=lambda: running.live.groups().rules,
+        guards=running.guards,
+    )
 
 
 def upstreams_of(running: "Running") -> Upstreams:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tollkeeper.admission.doorkeeper import MIN_OUTPUT_TOKENS, Doorkeeper
+from tollkeeper.admission.guards import Guards
 from tollkeeper.admission.housekeeping import Housekeeping
 from tollkeeper.admission.payer import Policy
 from tollkeeper.admission.probing import Prober, Schedule
@@ -21,6 +22,7 @@ from tollkeeper.auth.durations import after
 from tollkeeper.auth.shelves import Shelves
 from tollkeeper.bootstrap.alerts import alerting_of, thresholds_of
 from tollkeeper.bootstrap.batches import BatchParts, batch_parts, sweep_files
+from tollkeeper.bootstrap.guardrails import guardrails_of
 from tollkeeper.bootstrap.identity import Newcomers, authenticator_of
 from tollkeeper.bootstrap.installation import Installation
 from tollkeeper.bootstrap.passing import agent_rows, pass_through, tool_rows
@@ -32,6 +34,7 @@ from tollkeeper.budgets.reserve import Budgets
 from tollkeeper.budgets.windows import zone_named
 from tollkeeper.config.snapshot import Deployment, Snapshot
 from tollkeeper.edge.app import EdgeParts, create_app, not_found, straight
+from tollkeeper.edge.guardrails import GuardrailsEdge
 from tollkeeper.edge.health_checks import HealthChecks
 from tollkeeper.edge.overview import Overview
 from tollkeeper.errors import StoreUnavailable
@@ -89,11 +92,13 @@ class Running:
             region=settings.aws_region,
         )
         self.fleet = Fleet(store.counters, clock, SystemRandom(), self._benched)
+        self.guards = Guards(guardrails_of(installation), self.doorkeeper)
         self.gateway = Gateway(
             groups=self.live.groups,
             authenticator=self.authenticator,
             doorkeeper=self.doorkeeper,
             client=self.client,
+            guards=self.guards,
             ledger=ledger,
             clock=clock,
             random=SystemRandom(),
@@ -175,18 +180,19 @@ class Running:
 
     def _edge_parts(self, fallback: ASGIApp | None) -> EdgeParts:
         settings = self.installation.settings
-        through = pass_through(self)
+        through, max_bytes = pass_through(self), self.installation.snapshot.max_request_bytes or settings.max_request_bytes
         checks = HealthChecks(self.authenticator, self.health_log, self.fleet, self.live.groups, self.installation.clock)
         return EdgeParts(
             self.gateway,
             self.installation.clock,
-            max_request_bytes=self.installation.snapshot.max_request_bytes or settings.max_request_bytes,
+            max_request_bytes=max_bytes,
             heartbeat_seconds=settings.heartbeat_seconds,
             ready=self._ready,
             on_stop=self.stop,
             fallback=through.or_else(fallback or not_found(self.installation.clock)),
             rows=[
                 *checks.rows(),
+                *GuardrailsEdge(self.gateway, self.guards, self.installation.clock, max_bytes).rows(),
                 *self._overview().rows(),
                 *(self.batches.rows if self.batches else ()),
                 *through.rows(self.installation.snapshot.upstreams),

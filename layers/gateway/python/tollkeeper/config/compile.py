@@ -19,6 +19,7 @@ from tollkeeper.config.auto_routers import compile_auto_router, is_auto_router
 from tollkeeper.config.custom import providers_of
 from tollkeeper.config.deployments import Defaults, Workshop, compile_entry
 from tollkeeper.config.findings import Findings, Path, in_order
+from tollkeeper.config.guardrails import compile_guardrails
 from tollkeeper.config.keys import KeyCheck
 from tollkeeper.config.load import Document, load_file, load_text
 from tollkeeper.config.pinned import PriceFile
@@ -38,7 +39,7 @@ DEFAULT_TIMEOUT = 600.0
 
 OWN_FIELDS = frozenset({
     "drop_params", "request_timeout", "timeout", "stream_timeout", "num_retries", "default_fallbacks", "model_group_alias", "master_key",
-    "litellm_key_header_name", "max_request_size_mb", "pass_through_endpoints", "providers", *FALLBACKS,
+    "litellm_key_header_name", "max_request_size_mb", "pass_through_endpoints", "providers", "guardrails", *FALLBACKS,
 })  # fmt: skip
 """Settings that have a field of their own in the snapshot; the others go to `Snapshot.settings`."""
 
@@ -83,8 +84,11 @@ def _compile(document: Document, env: Env, at: date | None, folder: FilePath) ->
     choices = [entry for entry in entries if is_auto_router(entry.data)]
     compiled = [compile_entry(entry.data, entry.written, entry.path, shop) for entry in entries if entry not in choices]
     deployments = mixed(settings.routing.models or {}, [row for row in compiled if row is not None], findings)
+    guardrails, beyond = compile_guardrails(data, references, folder, findings)
+    keys.unsupported += beyond
     snapshot = replace(
         settings.snapshot(references),
+        guardrails=guardrails,
         deployments=tuple(deployments),
         credentials={name: dict(values) for name, values in shop.credentials.items()},
         upstreams=compile_upstreams(data, references, findings),

@@ -97,7 +97,7 @@ def is_price(key: str) -> bool:
 IMPLEMENTED: Mapping[str, frozenset[str]] = {
     "top": _words("""
         model_list litellm_settings router_settings general_settings environment_variables credential_list include tollkeeper
-        mcp_servers agent_list
+        mcp_servers agent_list guardrails
     """),
     "entry": _words("model_name litellm_params model_info"),
     "credential": _words("credential_name credential_values credential_info"),
@@ -120,7 +120,7 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
         allowed_fails max_fallbacks default_key_generate_params upperbound_key_generate_params default_internal_user_params
         default_team_params cost_discount_config cost_margin_config callbacks
         success_callback failure_callback s3_callback_params aws_sqs_callback_params firehose_callback_params generic_logger_headers
-        require_auth_for_metrics_endpoint
+        require_auth_for_metrics_endpoint guardrails
     """),
     "router_settings": _words("""
         num_retries timeout stream_timeout fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks model_group_alias
@@ -228,7 +228,7 @@ _LITELLM = _words("""
     disable_hf_tokenizer_download disable_copilot_system_to_assistant disable_add_prefix_to_prompt disable_stop_sequence_limit
     safe_memory_mode enable_azure_ad_token_refresh llamaguard_model_name openai_moderations_model_name presidio_ad_hoc_recognizers
     google_moderation_confidence_threshold llamaguard_unsafe_content_categories blocked_user_list banned_keywords_list llm_guard_mode
-    output_parse_pii guardrails require_managed_files default_in_memory_ttl default_redis_ttl default_redis_batch_cache_expiry
+    output_parse_pii require_managed_files default_in_memory_ttl default_redis_ttl default_redis_batch_cache_expiry
     model_alias_map model_group_settings add_function_to_prompt model_cost_map_url suppress_debug_info allow_dynamic_callback_disabling
     cold_storage_custom_logger logged_real_time_event_types user_url_validation user_url_allowed_hosts custom_prompt_dict
     check_provider_endpoint pre_call_rules post_call_rules caching_groups
@@ -266,7 +266,7 @@ KNOWN: Mapping[str, frozenset[str]] = {
     **IMPLEMENTED,
     "top": IMPLEMENTED["top"]
     | _words("""
-        guardrails mcp_servers mcp_tools vector_store_registry search_tools prompts policies policy_attachments callback_settings
+        mcp_tools vector_store_registry search_tools prompts policies policy_attachments callback_settings
         assistant_settings files_settings finetune_settings batch_settings agent_list worker_registry mcp_toolsets
     """),
     "litellm_params": IMPLEMENTED["litellm_params"] | _PARAMS,

@@ -5,7 +5,7 @@ Secrets are never in it unless the file itself has them: a reference (`os.enviro
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -232,6 +232,31 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
+class Guardrail:
+    """A check of what is asked or answered (config/guardrails.py). `stages` are pre_call, during_call and post_call; `by_tag` has those of
+    a request with a tag. `terms` are what the kind needs besides, `info` is for people.
+    """
+
+    name: str
+    kind: str
+    stages: tuple[str, ...]
+    by_tag: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    default_on: bool = False
+    url: str = ""
+    credentials: dict[str, Secret] = field(default_factory=dict)
+    timeout: float = 10.0
+    fail_open: bool = False
+    """Lets a call pass that it could not check."""
+    message: str | None = None
+    """violation_message_template."""
+    terms: dict[str, Any] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def stages_for(self, tags: Collection[str]) -> tuple[str, ...]:
+        return next((stages for tag, stages in self.by_tag.items() if tag in tags), self.stages)
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One version of the whole configuration."""
 
@@ -258,6 +283,7 @@ class Snapshot:
     settings: dict[str, Any] = field(default_factory=dict)
     """Everything else that was validated, by section: litellm_settings, router_settings, general_settings."""
     upstreams: tuple[Upstream, ...] = ()
+    guardrails: tuple[Guardrail, ...] = ()
     unsupported: tuple[str, ...] = ()
     """Paths of keys that are LiteLLM's but do nothing here yet; said at start and by `tollkeeper config validate`."""
     warnings: tuple[str, ...] = ()
@@ -285,6 +311,7 @@ def _snapshot(raw: dict[str, Any]) -> Snapshot:
             "master_key": _secret(raw.get("master_key")),
             "auto_routers": {name: AutoRouter(**row) for name, row in (raw.get("auto_routers") or {}).items()},
             "upstreams": tuple(_upstream(row) for row in raw.get("upstreams", ())),
+            "guardrails": tuple(_guardrail(row) for row in raw.get("guardrails", ())),
             **{name: tuple(raw.get(name, ())) for name in ("default_fallbacks", "hidden_aliases", "unsupported", "warnings")},
             **{name: {k: tuple(v) for k, v in raw.get(name, {}).items()} for name in fallback_maps},
         }
@@ -325,6 +352,12 @@ def _auth(row: dict[str, Any]) -> Auth:
 def _upstream(row: dict[str, Any]) -> Upstream:
     headers = {name: tuple(Secret(part["source"], part["value"]) for part in parts) for name, parts in row["headers"].items()}
     return Upstream(**{**row, "headers": headers})
+
+
+def _guardrail(row: dict[str, Any]) -> Guardrail:
+    credentials = {name: Secret(found["source"], found["value"]) for name, found in row["credentials"].items()}
+    by_tag = {tag: tuple(stages) for tag, stages in row["by_tag"].items()}
+    return Guardrail(**{**row, "stages": tuple(row["stages"]), "by_tag": by_tag, "credentials": credentials})
 
 
 def _secret(row: dict[str, str] | None) -> Secret | None:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 
 from tollkeeper.admission.asking import held_to
 from tollkeeper.admission.doorkeeper import LIMIT_FIELDS, Doorkeeper, Ticket
+from tollkeeper.admission.guards import Guards
 from tollkeeper.admission.payer import Payer, payer_of
 from tollkeeper.auth.access import may_use_model
 from tollkeeper.auth.authenticate import Authenticator
@@ -57,10 +58,17 @@ class Passage:
     """One per process."""
 
     def __init__(
-        self, gateway: Gateway, doorkeeper: Doorkeeper, authenticator: Authenticator, clock: Clock, rules: Callable[[], Rules]
+        self,
+        gateway: Gateway,
+        doorkeeper: Doorkeeper,
+        authenticator: Authenticator,
+        clock: Clock,
+        *,
+        rules: Callable[[], Rules],
+        guards: Guards,
     ) -> None:
         self._gateway, self._doorkeeper, self._authenticator, self._clock = gateway, doorkeeper, authenticator, clock
-        self._rules = rules
+        self._rules, self._guards = rules, guards
 
     async def enter(self, raw: Raw) -> "Passing":
         """Raises Forbidden, BudgetExceeded, RateLimited, BadRequest, StoreUnavailable."""
@@ -68,6 +76,8 @@ class Passage:
         policy = self._doorkeeper.policy
         payer = await payer_of(raw.principal, body, raw.headers, authenticator=self._authenticator, policy=policy)
         held_to(self._rules(), payer, body, raw.headers, raw.deployment)
+        if (said := await self._guards.raw(payer, raw.body, raw.call_id)) is not raw.body:
+            raw = replace(raw, body=said, data=orjson.dumps(said))
         if raw.kind is None:
             ticket, data = await self._doorkeeper.admit_flat(payer, raw.flat, on=raw.path), raw.data
         else:
