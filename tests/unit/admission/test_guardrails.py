@@ -39,6 +39,8 @@ class World:
     def __init__(self) -> None:
         self.wired: Wired
         self.key = ""
+        self.env = {"GUARD_KEY": "gk-1"}
+        self.good_key = "gk-1"
         self.text = "Hello"
         self.verdict: Any = {"action": "NONE"}
         self.questions: list[dict[str, Any]] = []
@@ -46,9 +48,7 @@ class World:
 
     async def start(self, *guardrails: dict[str, Any], **fields: Any) -> "World":
         rows = [model("fast", "openai/gpt-4o-mini", "http://cheap.test/v1", model_info=PRICES)]
-        self.wired = await wire(
-            self._answer, *rows, env={"GUARD_KEY": "gk-1"}, guardrails=list(guardrails), router_settings={"num_retries": 0}
-        )
+        self.wired = await wire(self._answer, *rows, env=self.env, guardrails=list(guardrails), router_settings={"num_retries": 0})
         await self.wired.admin("POST", "/team/new", {"team_id": "t", "max_budget": 1, **fields.pop("team", {})})
         self.key = await self.wired.new_key(team_id="t", **fields)
         return self
@@ -57,6 +57,8 @@ class World:
         if request.url.startswith(SERVICE):
             self.questions.append(orjson.loads(request.body))
             self.headers.append(dict(request.headers))
+            if self.headers[-1].get("x-api-key", "gk-1") != self.good_key:
+                return Said(401, {})
             if isinstance(self.verdict, BaseException):
                 raise self.verdict
             return self.verdict if isinstance(self.verdict, Said) else Said(body=self.verdict)
@@ -198,6 +200,16 @@ async def test_anybodys_service_is_asked_by_litellms_contract() -> None:
     world.verdict = {"action": "BLOCKED", "blocked_reason": "not today"}
     refused = await world.ask("Hello", guardrails=["service"])
     assert (refused.status_code, refused.json()["error"]["message"]) == (400, "not today")
+
+
+async def test_a_credential_that_was_rotated_is_read_anew() -> None:
+    world = await World().start(service(), guardrails=["service"])
+    assert (await world.ask()).status_code == 200
+    world.env["GUARD_KEY"] = world.good_key = "gk-2"
+    assert (await world.ask()).status_code == 200
+    assert [headers["x-api-key"] for headers in world.headers] == ["gk-1", "gk-1", "gk-2"]
+    world.good_key = "gk-3"
+    assert (await world.ask()).status_code == 503
 
 
 SILLY = [

@@ -27,7 +27,7 @@ from tollkeeper.dialects.base import Chunk, Json
 from tollkeeper.dialects.native import CONTENT_TYPE, RAW
 from tollkeeper.dialects.usage import Usage
 from tollkeeper.errors import BadRequest, Forbidden
-from tollkeeper.guardrails.check import PASS, Asked, Check, CheckFailed, GuardrailBlocked, GuardrailUnavailable, Verdict
+from tollkeeper.guardrails.check import PASS, Asked, Check, CheckFailed, CredentialRefused, GuardrailBlocked, GuardrailUnavailable, Verdict
 from tollkeeper.guardrails.streamed import Whole
 from tollkeeper.guardrails.texts import ANSWERED, ASKED, forget_logprobs, replaced, slots_of
 from tollkeeper.ledger.metered import InspectedStream, MeteredStream, OnEnd, Opened
@@ -180,7 +180,10 @@ class Guards:
 
 async def _asked_of(row: Guardrail, check: Check, texts: Sequence[str], asked: Asked) -> Verdict:
     try:
-        return await check.check(texts, asked)
+        try:
+            return await check.check(texts, asked)
+        except CredentialRefused:
+            return await check.check(texts, asked)
     except CheckFailed as error:
         log.warning("guardrail_failed %s %s %s", row.name, asked.call_id, error)
         if row.fail_open:

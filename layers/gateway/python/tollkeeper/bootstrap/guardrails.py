@@ -11,7 +11,7 @@ from tollkeeper.bootstrap.installation import Installation
 from tollkeeper.config.snapshot import Guardrail
 from tollkeeper.dialects.base import Json
 from tollkeeper.errors import TollkeeperError
-from tollkeeper.guardrails.check import Check, CheckFailed
+from tollkeeper.guardrails.check import Check, CheckFailed, CredentialRefused
 from tollkeeper.store.aws import Credentials, endpoint_of, sign
 
 
@@ -34,11 +34,15 @@ class _Line:
 
     def __init__(self, installation: Installation, row: Guardrail) -> None:
         self._installation, self._row = installation, row
+        self._stale: set[str] = set()
+        """Credentials that were refused: a secret that was rotated is read anew."""
 
     async def credential(self, name: str) -> str | None:
         found = self._row.credentials.get(name)
         try:
-            return await self._installation.credentials.resolve(found) if found is not None else None
+            fresh = name in self._stale
+            self._stale.discard(name)
+            return await self._installation.credentials.resolve(found, fresh=fresh) if found is not None else None
         except TollkeeperError as error:
             raise CheckFailed(f"its {name} cannot be read: {error.message}") from None
 
@@ -75,6 +79,9 @@ class _Line:
             status, _, said = await self._installation.http_send("POST", url, headers, body, self._row.timeout)
         except OSError as error:
             raise CheckFailed(f"it cannot be reached ({type(error).__name__})") from None
+        if status in {401, 403}:
+            self._stale.update(self._row.credentials)
+            raise CredentialRefused(f"it answered with HTTP {status}")
         if not 200 <= status < 300:
             raise CheckFailed(f"it answered with HTTP {status}")
         try:

@@ -50,6 +50,10 @@ class CheckFailed(Exception):
     """The check could not be made. The message is for an operator's log and holds no text of the call."""
 
 
+class CredentialRefused(CheckFailed):
+    """The service did not take the credential. Asked once more, the check has a fresh one."""
+
+
 class GuardrailBlocked(CallerError):
     """400: a guardrail refused the request or the answer. No other deployment is asked."""
 
