@@ -36,6 +36,9 @@ def provider(upstream: Upstream) -> BatchProvider:
 def gateway(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     config = config_of(
         model("fast", "openai/gpt-4o-mini", f"{upstream.url}/v1", model_info={"mode": "batch", **PRICES}),
+        model("azure", "azure/team-batch", upstream.url, api_version="2024-10-21", model_info={"mode": "batch", **PRICES}),
+        model("azure-v1", "azure/team-batch", upstream.url, model_info={"mode": "batch", **PRICES}),
+        model("azure-single", "azure/team-standard", upstream.url, api_version="2024-10-21", model_info=PRICES),
         model("claude", "anthropic/claude-sonnet-5", upstream.url, model_info={"mode": "batch", **PRICES}),
     )
     process = GatewayProcess(tmp_path_factory.mktemp("gateway"), config, {"TOLLKEEPER_BATCH_LOOK_SECONDS": "1"}).start()
@@ -155,5 +158,36 @@ def test_a_hard_budget_has_it_run_line_by_line(gateway: GatewayProcess, provider
     with client_for(gateway, max_budget=1) as poor:
         batch = until(poor, begin(poor, {"a": "one"}), "completed", "failed")
         (row,) = content(poor, batch.output_file_id)
+    assert row["response"]["body"]["choices"][0]["message"]["content"] == "one by one"
+    assert provider.submitted == 0
+
+
+@pytest.mark.parametrize(
+    ("model_name", "root", "query", "line_url"),
+    [
+        ("azure", "/openai", "?api-version=2024-10-21", "/chat/completions"),
+        ("azure-v1", "/openai/v1", "", "/v1/chat/completions"),
+    ],
+)
+def test_azure_runs_it_at_its_own_addresses(
+    client: openai.OpenAI, gateway: GatewayProcess, upstream: Upstream, model_name: str, root: str, query: str, line_url: str
+) -> None:
+    upstream.handler, upstream.received = (provider := BatchProvider(azure=True)), []
+    batch = until(client, begin(client, {"a": "one", "bad": "two"}, model_name), "completed", "failed")
+    (good,), (bad,) = content(client, batch.output_file_id), content(client, batch.error_file_id)
+    assert (good["custom_id"], good["response"]["body"]["model"], bad["custom_id"]) == ("a", model_name, "bad")
+    (made,) = provider.batches.values()
+    sent = json.loads(made["input"].splitlines()[0])
+    assert (sent["url"], sent["body"]["model"], made["endpoint"]) == (line_url, "team-batch", "/chat/completions")
+    called = [request.path for request in upstream.received]
+    assert called[:3] == [f"{root}/files{query}", f"{root}/files/file-0{query}", f"{root}/batches{query}"]
+    assert all(path.startswith(f"{root}/") and path.endswith(query) for path in called)
+    assert {request.headers["api-key"] for request in upstream.received} == {"sk-upstream"}
+    assert [entry["cost"] for entry in booked(gateway, batch.id)] == [HALF]
+
+
+def test_an_azure_deployment_that_is_none_for_batches_is_run_line_by_line(client: openai.OpenAI, provider: BatchProvider) -> None:
+    batch = until(client, begin(client, {"a": "one"}, "azure-single"), "completed", "failed")
+    (row,) = content(client, batch.output_file_id)
     assert row["response"]["body"]["choices"][0]["message"]["content"] == "one by one"
     assert provider.submitted == 0

@@ -19,9 +19,13 @@ MESSAGE = {
 
 
 class BatchProvider:
-    """`hold` keeps batches running until it is False; `submitted` counts them; `lose_next` drops the answer to the next submission."""
+    """`hold` keeps batches running until it is False; `submitted` counts them; `lose_next` drops the answer to the next submission.
+    `azure`: files are read before they can be used, states are written large, and counts come late.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, azure: bool = False) -> None:
+        self.azure = azure
+        self.unread: set[str] = set()
         self.hold = False
         self.lose_next = False
         self.files: dict[str, bytes] = {}
@@ -38,11 +42,18 @@ class BatchProvider:
         if path.endswith("/files"):
             file_id = f"file-{len(self.files)}"
             self.files[file_id] = re.split(rb"\r\n\r\n", request.body)[2].partition(b"\r\n--")[0]
-            return as_json({"id": file_id, "object": "file"})
+            self.unread |= {file_id} if self.azure else set()
+            return as_json({"id": file_id, "object": "file", "status": "pending" if self.azure else "processed"})
+        if request.method == "GET" and path.split("/")[-2] == "files":
+            self.unread.discard(path.split("/")[-1])
+            return as_json({"id": path.split("/")[-1], "object": "file", "status": "processed"})
         if path.endswith("/content"):
             return Reply(200, {"content-type": "application/octet-stream"}, [self.files[path.split("/")[-2]]])
         if path.endswith("/batches") and request.method == "POST":
-            return self._made({"input": self.files[request.json["input_file_id"]], "metadata": request.json["metadata"]})
+            asked = request.json
+            if asked["input_file_id"] in self.unread:
+                return as_json({"error": {"code": "invalidPayload", "message": "The file is not ready."}}, 400)
+            return self._made({"input": self.files[asked["input_file_id"]], "metadata": asked["metadata"], "endpoint": asked["endpoint"]})
         if path.endswith("/batches"):
             return as_json({"data": [self._shown(batch_id) for batch_id in self.batches]})
         if "/batches/" in path:
@@ -70,6 +81,9 @@ class BatchProvider:
         self.files[f"err-{batch_id}"] = b"\n".join(_refusal(row) for row in done if row not in good)
         counts = {"total": len(rows), "completed": len(good), "failed": len(done) - len(good)}
         files = {"output_file_id": f"out-{batch_id}", "error_file_id": f"err-{batch_id}" if len(good) < len(done) else None}
+        if self.azure:
+            status = status.title()
+            counts = counts if done else {"total": None, "completed": None, "failed": None}
         return {"id": batch_id, "status": status, "request_counts": counts, "metadata": batch["metadata"], **(files if done else {})}
 
     def _anthropic(self, request: Received, path: str) -> Reply:

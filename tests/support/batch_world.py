@@ -12,6 +12,7 @@ from tests.support.stores import StillClock
 from tollkeeper.batches.files import Files
 from tollkeeper.batches.journal import Journal
 from tollkeeper.batches.lines import Line, LineFault
+from tollkeeper.batches.native.base import Intake
 from tollkeeper.batches.owner import Owner
 from tollkeeper.batches.records import Batch
 from tollkeeper.batches.register import Register
@@ -85,7 +86,7 @@ class Script:
         self.lost_calls.append(call_id)
         return "Nobody knows."
 
-    async def native(self, owner: Owner, endpoint: str, model: str, deployment_id: str | None = None) -> NativeRun | None:
+    async def native(self, owner: Owner, intake: Intake, model: str, deployment_id: str | None = None) -> NativeRun | None:
         return None
 
 

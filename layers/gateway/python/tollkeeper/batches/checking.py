@@ -1,8 +1,9 @@
 """Is an input file a batch? Every line is looked at before any is run, so that nothing is paid for a file that breaks half-way."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Any
 
 from tollkeeper.batches.lines import Line, LineFault, LineSplitter, LineTooLong, RawLine, line_of
 
@@ -20,6 +21,8 @@ class Checked:
     total: int = 0
     faults: list[LineFault] = field(default_factory=list)
     models: set[str] = field(default_factory=set)
+    needs: set[str] = field(default_factory=set)
+    """Features that some line uses, and that not everybody who runs batches has: `tools`, `schema`."""
 
 
 async def lines_of(blocks: AsyncIterator[bytes], line: int = 0, offset: int = 0) -> AsyncIterator[RawLine]:
@@ -62,4 +65,11 @@ async def _fault(raw: RawLine, endpoint: str, known: set[bytes], checked: Checke
         return LineFault("duplicate_custom_id", message, line.number, "custom_id")
     known.add(digest)
     checked.models.add(line.body["model"])
+    checked.needs |= _needs_of(line.body)
     return await judge(line)
+
+
+def _needs_of(body: Mapping[str, Any]) -> set[str]:
+    wanted = body.get("response_format")
+    schema = isinstance(wanted, dict) and wanted.get("type") == "json_schema"
+    return {name for name, used in (("tools", body.get("tools") or body.get("functions")), ("schema", schema)) if used}

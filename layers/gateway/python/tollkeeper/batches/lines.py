@@ -53,9 +53,10 @@ class LineTooLong(Exception):
 class LineSplitter:
     """Begins at a place that an earlier `RawLine.end` named. Empty lines are passed over, but counted."""
 
-    def __init__(self, number: int = 0, offset: int = 0) -> None:
-        """`number`: of the last line before `offset`."""
+    def __init__(self, number: int = 0, offset: int = 0, *, most: int = MAX_LINE_BYTES) -> None:
+        """`number`: of the last line before `offset`; `most`: bytes of a line."""
         self._number = number
+        self._most = most
         self._offset = offset
         self._rest = b""
 
@@ -67,7 +68,7 @@ class LineSplitter:
             yield from self._line(self._rest[start : end + 1])
             start = end + 1
         self._rest = self._rest[start:]
-        if len(self._rest) > MAX_LINE_BYTES:
+        if len(self._rest) > self._most:
             raise LineTooLong(self._number + 1)
 
     def close(self) -> Iterator[RawLine]:
@@ -79,7 +80,7 @@ class LineSplitter:
     def _line(self, data: bytes) -> Iterator[RawLine]:
         self._number += 1
         self._offset += len(data)
-        if len(data) > MAX_LINE_BYTES + 1:
+        if len(data) > self._most + 1:
             raise LineTooLong(self._number)
         if data.strip():
             yield RawLine(self._number, data, self._offset)

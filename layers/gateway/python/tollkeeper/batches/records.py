@@ -49,7 +49,7 @@ class Batch:
     output_file_id: str | None = None
     error_file_id: str | None = None
     native: dict[str, Any] | None = None
-    """Where a provider runs it (native.py); None: the gateway does."""
+    """Where a provider runs it (native/); None: the gateway does."""
 
     @property
     def ttl(self) -> int:

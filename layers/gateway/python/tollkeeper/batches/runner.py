@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tollkeeper.batches.lines import Line, LineFault
-from tollkeeper.batches.native import Handed, NativeAnswer
+from tollkeeper.batches.native.base import Handed, Intake, NativeAnswer, Request
 from tollkeeper.batches.owner import Owner
 
 
@@ -20,18 +20,23 @@ class LineAnswer:
 
 
 class NativeRun(Protocol):
-    """A batch at a provider that runs batches itself (native.py). Raises UpstreamError, StoreUnavailable."""
+    """A batch at a provider that runs batches itself: native.base.BatchFormat, walked. Raises UpstreamError, StoreUnavailable."""
 
     deployment_id: str
     by_number: bool
-    """Lines go by their number there, as custom_ids may not be any text."""
+    repeatable: bool
 
-    async def submit(self, lines: Sequence[Line], tag: str) -> str: ...
+    async def stage(self, lines: Sequence[Line], tag: str) -> str: ...
+    async def create(self, staged: str, lines: Sequence[Line], tag: str) -> str: ...
     async def find(self, tag: str) -> str | None: ...
-    async def look(self, native_id: str) -> Handed: ...
+    async def look(self, native_id: str, tag: str) -> Handed: ...
     async def cancel(self, native_id: str) -> None: ...
-    def rows(self, url: str) -> AsyncIterator[dict[str, Any]]: ...
+    def rows(self, file: Request) -> AsyncIterator[dict[str, Any]]: ...
     def answer(self, row: dict[str, Any]) -> NativeAnswer: ...
+
+    def fault(self, line: Line) -> LineFault | None:
+        """Why a line was left out; None: it was not."""
+        ...
 
     async def book(self, answer: NativeAnswer, *, call_id: str, shown_id: str, at: float) -> None:
         """Into the ledger and the counters, once."""
@@ -49,7 +54,7 @@ class LineRunner(Protocol):
         """`call_id` is the ledger's, `deadline` epoch seconds. When it returns, the call is in the books."""
         ...
 
-    async def native(self, owner: Owner, endpoint: str, model: str, deployment_id: str | None = None) -> NativeRun | None:
+    async def native(self, owner: Owner, intake: Intake, model: str, deployment_id: str | None = None) -> NativeRun | None:
         """How a provider of this model would run the batch itself; None: it would not, or this caller's budget does not let it.
 
         `deployment_id`: the one that has it already.

@@ -15,12 +15,12 @@ from typing import Any
 
 import orjson
 
-from tollkeeper.batches.checking import check_file, lines_of
-from tollkeeper.batches.files import Files, part_key
-from tollkeeper.batches.handed import Fetched, HandedBatch, HandingFailed
+from tollkeeper.batches.checking import check_file
+from tollkeeper.batches.files import Files
 from tollkeeper.batches.journal import Answered, Journal, Mark
 from tollkeeper.batches.lines import Line, LineFault, RawLine, line_of
-from tollkeeper.batches.native import MAX_BYTES
+from tollkeeper.batches.native.base import MAX_BYTES, Intake
+from tollkeeper.batches.progress import Progress
 from tollkeeper.batches.records import (
     CANCELLED,
     CANCELLING,
@@ -29,12 +29,12 @@ from tollkeeper.batches.records import (
     FAILED,
     FINALIZING,
     IN_PROGRESS,
-    KEPT_SECONDS,
     VALIDATING,
     Batch,
 )
 from tollkeeper.batches.register import LeaseLost, Register
-from tollkeeper.batches.runner import LineAnswer, LineRunner, NativeRun
+from tollkeeper.batches.runner import LineAnswer, LineRunner
+from tollkeeper.batches.watch import Watch
 from tollkeeper.clock import Clock
 from tollkeeper.errors import NotFound, StoreUnavailable
 
@@ -66,15 +66,18 @@ class Slice:
         """`until`: epoch seconds at which this process ends (None: nobody knows); `places`: how many lines may be under way;
         `look_seconds`: between two looks at a batch that its provider runs.
         """
-        self._batch, self._worker, self._until = batch, worker, until
-        self._register, self._files, self._journal, self._runner = register, files, journal, runner
+        self._progress, self._until = Progress(batch, worker, register, files), until
+        self._files, self._journal, self._runner = files, journal, runner
         self._clock, self._places, self._look_seconds = clock, places, look_seconds
         self._stop = asyncio.Event()
         self._lost = False
         self._put_off = False
         """A line has to wait for a later slice."""
-        self._seen = batch.counts
         self._bytes = 0
+
+    @property
+    def _batch(self) -> Batch:
+        return self._progress.batch
 
     def stop(self) -> None:
         """Begins no further line; what is under way comes to its end."""
@@ -90,15 +93,15 @@ class Slice:
                 return await self._look_after(self._batch.native)
             while self._batch.status == IN_PROGRESS and self._may_begin() and not self._put_off:
                 if await self._segment():
-                    await self._begin_finalizing(COMPLETED)
+                    await self._progress.begin_finalizing(COMPLETED)
             if self._batch.status == IN_PROGRESS and self._expired():
                 await self._settle_rest(whole_file=True)
-                await self._begin_finalizing(EXPIRED)
+                await self._progress.begin_finalizing(EXPIRED)
             if self._batch.status == CANCELLING:
                 await self._settle_rest(whole_file=False)
-                await self._finalize(CANCELLED)
+                await self._progress.finalize(CANCELLED)
             if self._batch.status == FINALIZING:
-                await self._finalize(self._batch.ending)
+                await self._progress.finalize(self._batch.ending)
             return True
         finally:
             beat.cancel()
@@ -111,79 +114,39 @@ class Slice:
             file = await self._files.get(batch.input_file_id, batch.owner)
         except NotFound:
             gone = LineFault("file_not_found", "The input file is no longer there.")
-            await self._write({"faults": [gone.shown()]}, to=FAILED)
+            await self._progress.write({"faults": [gone.shown()]}, to=FAILED)
             return
         checked = await check_file(
             self._files.content(file), batch.endpoint, lambda line: self._runner.fault(batch.owner, batch.endpoint, line)
         )
         if checked.faults:
-            await self._write({"faults": [fault.shown() for fault in checked.faults]}, to=FAILED)
+            await self._progress.write({"faults": [fault.shown() for fault in checked.faults]}, to=FAILED)
             return
         fields: dict[str, object] = {"total": checked.total}
         if len(checked.models) == 1 and file.bytes <= MAX_BYTES:
             (model,) = checked.models
-            if (run := await self._runner.native(batch.owner, batch.endpoint, model)) is not None:
-                fields["native"] = {"model": model, "deployment": run.deployment_id, "by_number": run.by_number}
-        await self._write(fields, to=IN_PROGRESS)
+            intake = Intake(batch.endpoint, checked.total, frozenset(checked.needs))
+            if (run := await self._runner.native(batch.owner, intake, model)) is not None:
+                fields["native"] = {"model": model, "deployment": run.deployment_id}
+        await self._progress.write(fields, to=IN_PROGRESS)
 
     async def _look_after(self, native: dict[str, Any]) -> bool:
-        """A batch that its provider runs: one look, which may be its last."""
-        batch, cancelling = self._batch, self._batch.status == CANCELLING
-        if self._clock.now() < native.get("look_at", 0) and not (cancelling and not native.get("cancelled")):
-            return False
-        run = await self._runner.native(batch.owner, batch.endpoint, native["model"], native["deployment"])
+        """A batch that its provider runs: one look, if it is time."""
+        batch = self._batch
+        run = await self._runner.native(batch.owner, Intake(batch.endpoint), native["model"], native["deployment"])
         if run is None:
             gone = LineFault("deployment_gone", f"The deployment {native['deployment']} that runs this batch is no longer configured.")
-            await self._write({"faults": [gone.shown()]}, to=CANCELLED if cancelling else FAILED)
+            await self._progress.fail(gone)
             return True
-        handed = HandedBatch(batch, run, self._journal, self._clock, self._all_lines)
-        try:
-            if "id" not in native:
-                if cancelling and await self._journal.mark(batch.id, 0) is None:
-                    await self._finalize(CANCELLED)
-                    return True
-                native = await self._note_native(native, id=await handed.hand_over())
-            if cancelling and not native.get("cancelled"):
-                await run.cancel(native["id"])
-                native = await self._note_native(native, cancelled=True)
-            await self._follow(run, handed, native, cancelling=cancelling)
-        except HandingFailed as failed:
-            await self._write({"faults": [failed.fault.shown()]}, to=CANCELLED if cancelling else FAILED)
+        watch = Watch(self._progress, run, self._journal, self._clock, self._look_seconds)
+        if not watch.is_due():
+            return False
+        await watch.look()
         return True
-
-    async def _follow(self, run: NativeRun, handed: HandedBatch, native: dict[str, Any], *, cancelling: bool) -> None:
-        state = await run.look(native["id"])
-        self._seen = state.completed, state.failed
-        if not state.ended:
-            await self._register.progress(self._batch, self._worker, *self._seen)
-            await self._note_native(native, look_at=int(self._clock.now() + self._look_seconds))
-            return
-        if state.failure is not None:
-            raise HandingFailed(LineFault("provider_failed", f"The provider says that the batch failed: {state.failure}"))
-
-        async def note(fetched: Fetched) -> None:
-            await self._note_answers(fetched.answers, {"native": {**native, "file": fetched.file, "row": fetched.row}})
-
-        await handed.fetch(state.results, note)
-        if cancelling:
-            await self._finalize(CANCELLED)
-        else:
-            await self._begin_finalizing(COMPLETED if sum(self._batch.counts) >= self._batch.total else EXPIRED)
-            await self._finalize(self._batch.ending)
-
-    async def _note_native(self, native: dict[str, Any], **fields: object) -> dict[str, Any]:
-        changed = {**native, **fields}
-        await self._write({"native": changed})
-        return changed
-
-    async def _all_lines(self) -> list[Line]:
-        file = await self._files.get(self._batch.input_file_id, self._batch.owner)
-        found = [line_of(raw, self._batch.endpoint) async for raw in lines_of(self._files.content(file))]
-        return [line for line in found if isinstance(line, Line)]
 
     async def _segment(self) -> bool:
         """Whether the file has come to its end. Raises LeaseLost."""
-        self._seen, self._bytes = self._batch.counts, 0
+        self._progress.seen, self._bytes = self._batch.counts, 0
         tasks: list[tuple[RawLine, asyncio.Task[Answered]]] = []
         try:
             ended = await self._begin_lines(tasks)
@@ -204,10 +167,8 @@ class Slice:
             tasks.append((raw, asyncio.ensure_future(self._line(raw))))
         return True
 
-    async def _lines_left(self) -> AsyncIterator[RawLine]:
-        file = await self._files.get(self._batch.input_file_id, self._batch.owner)
-        async for raw in lines_of(self._files.content(file, self._batch.offset), self._batch.line, self._batch.offset):
-            yield raw
+    def _lines_left(self) -> AsyncIterator[RawLine]:
+        return self._progress.raw_lines(number=self._batch.line, offset=self._batch.offset)
 
     async def _checkpoint(self, raws: Sequence[RawLine], answers: Sequence[Answered | BaseException | None]) -> bool:
         """Notes the answers up to the first line that failed, None being one that needs none; whether all had one. Raises what that line
@@ -229,37 +190,15 @@ class Slice:
         return not self._put_off
 
     async def _note(self, raws: Sequence[RawLine], answers: Sequence[Answered]) -> None:
-        await self._note_answers(answers, {"line": raws[-1].number, "offset": raws[-1].end})
+        await self._progress.answers(answers, {"line": raws[-1].number, "offset": raws[-1].end})
         await asyncio.gather(*(self._journal.forget(self._batch.id, raw.number) for raw in raws))
-
-    async def _note_answers(self, answers: Sequence[Answered], fields: dict[str, object]) -> None:
-        good, bad = [answer.data for answer in answers if answer.good], [answer.data for answer in answers if not answer.good]
-        completed, failed = self._batch.counts
-        await self._write(
-            {
-                "out": await self._put("out", self._batch.out, good),
-                "err": await self._put("err", self._batch.err, bad),
-                "completed": completed + len(good),
-                "failed": failed + len(bad),
-                **fields,
-            }
-        )
-
-    async def _put(self, name: str, parts: tuple[tuple[str, int], ...], rows: Sequence[bytes]) -> list[list[object]]:
-        """A segment's answers as one more part. Its key says where it stands, so that a repetition replaces it."""
-        listed = [list[object](part) for part in parts]
-        if not rows:
-            return listed
-        key, data = part_key(f"{self._batch.id}-{name}", len(parts)), b"".join(rows)
-        await self._files.objects.put(key, data)
-        return [*listed, [key, len(data)]]
 
     async def _line(self, raw: RawLine) -> Answered:
         """Has a place, and gives it back."""
         try:
             answer = await self._answer(raw)
             self._bytes += len(answer.data)
-            self._seen = (self._seen[0] + answer.good, self._seen[1] + (not answer.good))
+            self._progress.seen = (self._progress.seen[0] + answer.good, self._progress.seen[1] + (not answer.good))
             return answer
         finally:
             self._places.release()
@@ -335,31 +274,12 @@ class Slice:
         message = "This request could not be run before the completion window was over."
         return _told(self._batch, raw.number, custom_id, code="batch_expired", message=message) if expired else None
 
-    async def _begin_finalizing(self, ending: str) -> None:
-        if self._batch.status == IN_PROGRESS:
-            await self._write({"ending": ending}, to=FINALIZING)
-
-    async def _finalize(self, to: str) -> None:
-        """Makes the two files; may be repeated."""
-        batch = self._batch
-        made: dict[str, object] = {}
-        for name, word, parts in (("out", "output", batch.out), ("err", "error", batch.err)):
-            if parts:
-                file_id = f"file-{batch.id.removeprefix('batch_')}{name}"
-                await self._files.add(file_id, f"{batch.id}_{word}.jsonl", "batch_output", batch.owner, list(parts), seconds=KEPT_SECONDS)
-                made[f"{word}_file_id"] = file_id
-        await self._write(made, to=to)
-
-    async def _write(self, fields: dict[str, object], *, to: str | None = None) -> None:
-        """Raises LeaseLost; also where the caller has cancelled what is to enter a new status: then the batch is claimed and ended anew."""
-        self._batch = await self._register.write(self._batch, self._worker, fields, to=to)
-
     async def _beat(self) -> None:
         """Keeps the lease, shows progress, and hears of a cancellation."""
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
-                now = await self._register.progress(self._batch, self._worker, *self._seen)
+                now = await self._progress.show()
             except LeaseLost:
                 self._lost = True
                 self._stop.set()

@@ -6,7 +6,8 @@ from tollkeeper.admission.visit import Call
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal
 from tollkeeper.batches.lines import Line, LineFault
-from tollkeeper.batches.native import runs_natively
+from tollkeeper.batches.native.base import Intake
+from tollkeeper.batches.native.choice import runs_natively
 from tollkeeper.batches.owner import Owner
 from tollkeeper.batches.runner import LineAnswer, NativeRun
 from tollkeeper.edge.batch_native import Books, GatewayNative
@@ -56,17 +57,17 @@ class GatewayLines:
             status, _, body = api.error(error, call_id)
             return LineAnswer(status, body, call_id, again=_again(error))
 
-    async def native(self, owner: Owner, endpoint: str, model: str, deployment_id: str | None = None) -> NativeRun | None:
+    async def native(self, owner: Owner, intake: Intake, model: str, deployment_id: str | None = None) -> NativeRun | None:
         principal = await self._principal(owner)
-        call = _call(APIS[endpoint], Line(0, "", {**_SAMPLE, "model": model}, 0), principal)
+        call = _call(APIS[intake.endpoint], Line(0, "", {**_SAMPLE, "model": model}, 0), principal)
         rows = (await self._gateway.group(call)).deployments
         if deployment_id is not None:
             found = next((row for row in rows if row.id == deployment_id), None)
         elif await self._books.has_hard_budget(principal, model):
             found = None
         else:
-            found = next((row for row in rows if runs_natively(row, endpoint)), None)
-        return GatewayNative(self._books, found, principal, model, endpoint=endpoint) if found is not None else None
+            found = next((row for row in rows if runs_natively(row, intake)), None)
+        return GatewayNative(self._books, found, principal, model, intake.endpoint) if found is not None else None
 
     async def lost(self, owner: Owner, endpoint: str, line: Line, *, call_id: str, shown_id: str, at: float) -> str:
         if (cost := await self._ledger.cost_of(call_id, at)) is not None:

@@ -7,13 +7,16 @@ from tollkeeper.admission.doorkeeper import Doorkeeper
 from tollkeeper.admission.payer import payer_of
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal
-from tollkeeper.batches.lines import Line
-from tollkeeper.batches.native import Calls, Handed, NativeAnswer, native_provider
+from tollkeeper.batches.lines import Line, LineFault
+from tollkeeper.batches.native.base import Asked, Handed, NativeAnswer, Request
+from tollkeeper.batches.native.calls import Calls
+from tollkeeper.batches.native.choice import format_for
 from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Deployment
 from tollkeeper.dialects.base import Json
 from tollkeeper.dialects.usage import usage_from_hub
 from tollkeeper.edge.toll import entry_for
+from tollkeeper.errors import TollkeeperError
 from tollkeeper.ledger.account import Account
 from tollkeeper.ledger.book import Ledger
 from tollkeeper.ledger.cost import cost_of
@@ -53,29 +56,39 @@ class Books:
 class GatewayNative:
     """Implements batches.runner.NativeRun."""
 
-    def __init__(self, books: Books, deployment: Deployment, principal: Principal, alias: str, *, endpoint: str) -> None:
-        self._books, self._deployment, self._principal, self._alias, self._endpoint = books, deployment, principal, alias, endpoint
-        self._provider, self._calls = native_provider(deployment, books.client), Calls(books.client)
-        self.deployment_id = deployment.id
-        self.by_number = deployment.dialect == "anthropic_messages"
+    def __init__(self, books: Books, deployment: Deployment, principal: Principal, alias: str, endpoint: str) -> None:
+        self._books, self._deployment, self._principal, self._alias = books, deployment, principal, alias
+        asked = Asked(alias, endpoint, int(books.clock.now()))
+        self._format, self._calls = format_for(deployment, asked), Calls(books.client, books.clock)
+        self.deployment_id, self.by_number, self.repeatable = deployment.id, self._format.by_number, self._format.repeatable
 
-    async def submit(self, lines: Sequence[Line], tag: str) -> str:
-        return await self._provider.submit(self._deployment, self._endpoint, lines, tag)
+    async def stage(self, lines: Sequence[Line], tag: str) -> str:
+        return await self._calls.walk(self._format.stage(lines, tag))
+
+    async def create(self, staged: str, lines: Sequence[Line], tag: str) -> str:
+        return await self._calls.walk(self._format.create(staged, lines, tag))
 
     async def find(self, tag: str) -> str | None:
-        return await self._provider.find(self._deployment, tag)
+        return await self._calls.walk(self._format.find(tag))
 
-    async def look(self, native_id: str) -> Handed:
-        return await self._provider.look(self._deployment, native_id)
+    async def look(self, native_id: str, tag: str) -> Handed:
+        return await self._calls.walk(self._format.look(native_id, tag))
 
     async def cancel(self, native_id: str) -> None:
-        await self._provider.cancel(self._deployment, native_id)
+        await self._calls.walk(self._format.cancel(native_id))
 
-    def rows(self, url: str) -> AsyncIterator[Json]:
-        return self._calls.rows(self._deployment, url)
+    def rows(self, file: Request) -> AsyncIterator[Json]:
+        return self._calls.rows(file)
 
     def answer(self, row: Json) -> NativeAnswer:
-        return self._provider.answer(self._deployment, self._alias, self._endpoint, row)
+        return self._format.answer(row)
+
+    def fault(self, line: Line) -> LineFault | None:
+        try:
+            self._format.row_of(line)
+        except TollkeeperError as error:
+            return LineFault(error.code or error.type, error.message, line.number, error.param)
+        return None
 
     async def book(self, answer: NativeAnswer, *, call_id: str, shown_id: str, at: float) -> None:
         """At the provider's batch prices."""
