@@ -14,6 +14,9 @@ READ = ("dynamodb:GetItem", "dynamodb:Query")
 WRITE = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
 SECRET = ("secretsmanager:GetSecretValue",)
 KEEP = ("secretsmanager:CreateSecret", "secretsmanager:PutSecretValue", "secretsmanager:DeleteSecret", "secretsmanager:RestoreSecret")
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport_Requesting.html
+EXPORT = ("dynamodb:ExportTableToPointInTime", "dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable")
+EXPORTED = ("s3:PutObject", "s3:AbortMultipartUpload")
 OBJECTS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")
 # Without it a missing object answers 403, as if it were not ours to see.
 LIST = ("s3:ListBucket",)
@@ -21,7 +24,7 @@ LIST = ("s3:ListBucket",)
 
 @dataclass(frozen=True)
 class Grant:
-    """`resource` is a table or `<table>/indexes`; `secret:<name>`, `secrets:kept` or `secrets:kept/<kind>`; `bucket:<name>` or
+    """`resource` is a table, `<table>/indexes` or `ledger/exports`; `secret:<name>`, `secrets:kept` or `secrets:kept/<kind>`; `bucket:<name>` or
     `objects:<bucket>`; `topic:alerts`.
     """
 
@@ -115,10 +118,13 @@ REPORTS = Function(
     (
         Grant("directory", READ),
         Grant("directory/indexes", ("dynamodb:Query",)),
-        Grant("counters", READ),
-        Grant("ledger", READ),
+        # It writes down the exports that are asked for (reports/exports.py).
+        Grant("counters", (*READ, *WRITE)),
+        Grant("ledger", (*READ, *EXPORT)),
         Grant("ledger/indexes", ("dynamodb:Query",)),
-        Grant("objects:exports", ("s3:GetObject", "s3:PutObject")),
+        Grant("ledger/exports", ("dynamodb:DescribeExport",)),
+        # DynamoDB writes an export in the name of whoever asked for it.
+        Grant("objects:exports", EXPORTED),
         # Kept content of calls, where a key asked for it (ledger/content.py).
         Grant("objects:files", ("s3:GetObject",)),
         Grant("bucket:files", LIST),
@@ -144,15 +150,17 @@ ROLLUP = Function(
 )
 JANITOR = Function(
     "janitor",
-    "Expires the holds of requests that died, renews keys, probes deployments, tells sinks what they missed",
+    "Expires the holds of requests that died, renews keys, probes deployments, exports the ledger, tells sinks what they missed",
     (
         # It writes the directory for keys that rotate by themselves (bootstrap/rotation.py).
         Grant("directory", (*READ, *WRITE)),
         Grant("directory/indexes", ("dynamodb:Query",)),
         Grant("counters", (*READ, *WRITE)),
-        # It delivers alerts, which are items of the ledger, and takes kept content away when its time is over.
-        Grant("ledger", (*READ, *WRITE)),
+        # It delivers alerts, which are items of the ledger, takes kept content away when its time is over, and starts the daily exports.
+        Grant("ledger", (*READ, *WRITE, *EXPORT)),
         Grant("ledger/indexes", ("dynamodb:Query",)),
+        Grant("ledger/exports", ("dynamodb:DescribeExport",)),
+        Grant("objects:exports", EXPORTED),
         Grant("objects:files", OBJECTS),
         Grant("bucket:files", LIST),
         Grant("secret:providers", SECRET),

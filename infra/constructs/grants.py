@@ -12,10 +12,11 @@ from infra.arns import ACCOUNT, FILES, PARTITION, REGION, ArnGrant
 from infra.constructs.tables import INDEXES
 from infra.functions import Grant
 from infra.settings import Environment
-from infra.stacks.names import bucket_export
+from infra.stacks.names import bucket_export, table_export
 from infra.stacks.state import StateStack
 
 OBJECTS = "objects:"
+EXPORTS = "ledger/exports"
 KEPT = "secrets:kept"
 """Credentials that are given at run time, and keys renewed by themselves: `tollkeeper/<environment>/<kind>/…` (store/secrets.py)."""
 XRAY = "AwsSolutions-IAM5[Resource::*]"
@@ -34,11 +35,12 @@ def key_statement(state: StateStack) -> list[iam.PolicyStatement]:
 
 
 def name_findings(grants: Sequence[Grant], env: Environment) -> dict[str, str]:
-    """cdk-nag's ids for the wildcards of `objects:` and `secrets:` grants."""
+    """cdk-nag's ids for the wildcards of `objects:`, `secrets:` and `/exports` grants."""
     buckets = [grant.resource.removeprefix(OBJECTS) for grant in grants if grant.resource.startswith(OBJECTS)]
-    reason = "Their names are made at runtime; nothing else is in the bucket, or under the prefix."
+    reason = "Their names are made at runtime; nothing else is in the bucket, under the prefix, or of the table."
     arns = [f"{bucket_export(env, bucket)}/*" for bucket in buckets]
     arns += [_named(_kept(grant.resource, env)) for grant in grants if grant.resource.startswith(KEPT)]
+    arns += [f"{table_export(env, 'ledger')}/export/*" for grant in grants if grant.resource == EXPORTS]
     return {f"AwsSolutions-IAM5[Resource::{arn}]": reason for arn in arns}
 
 
@@ -87,6 +89,8 @@ def _resources(name: str, env: Environment, state: StateStack) -> list[str]:
         return [state.bucket_arns[name.removeprefix("bucket:")]]
     if name == "topic:alerts":
         return [state.alerts.topic_arn]
+    if name == EXPORTS:
+        return [f"{state.ledger_arn}/export/*"]
     table, _, indexes = name.partition("/")
     arn = state.tables[table].table_arn
     return [f"{arn}/index/{index}" for index in INDEXES[table]] if indexes else [arn]

@@ -13,6 +13,7 @@ def variables(env: Environment, state: StateStack, *, with_provider_secrets: boo
         "store": "dynamodb",
         **{f"{name}_table": table.table_name for name, table in state.tables.items()},
         "objects_bucket": state.buckets["files"].bucket_name,
+        "exports_bucket": state.buckets["exports"].bucket_name,
         "master_key": f"secret:{own['master-key']}#master_key",
         "pepper": f"secret:{own['pepper']}#pepper",
     }

@@ -19,6 +19,10 @@ def bucket_export(env: Environment, bucket: str) -> str:
     return f"tollkeeper-{env.name}-{bucket}-bucket"
 
 
+def table_export(env: Environment, table: str) -> str:
+    return f"tollkeeper-{env.name}-{table}-table"
+
+
 def function_name(env: Environment, function: str) -> str:
     return f"tollkeeper-{env.name}-{function}"
 

@@ -11,7 +11,7 @@ from infra.constructs.log_role import ApiLogRole
 from infra.constructs.secrets import Secrets
 from infra.constructs.tables import Tables
 from infra.settings import Environment
-from infra.stacks.names import bucket_export, placed
+from infra.stacks.names import bucket_export, placed, table_export
 
 
 class StateStack(Stack):
@@ -29,6 +29,8 @@ class StateStack(Stack):
         if env.api.account_log_role:
             ApiLogRole(self, "ApiLogs")
         self.tables = Tables(self, "Tables", env, self.key).by_name
+        # By a name, as the buckets' below: the objects and the exports that grants speak of have stable ids.
+        self.ledger_arn = self.export_value(self.tables["ledger"].table_arn, name=table_export(env, "ledger"))
         self.secrets = Secrets(self, "Secrets", env, self.key)
         self.buckets = Buckets(self, "Buckets", env, self.key).by_name
         # Exported by a name, so that cdk-nag's findings about its objects have stable ids.

@@ -1,7 +1,7 @@
 """What must survive: tables, secrets, exports. Asserted on the templates that `cdk synth` writes."""
 
 import pytest
-from tests.support.assembly import text_of
+from tests.support.assembly import actions_of, as_list, text_of
 
 from tollkeeper.store.values import INDEXES
 
@@ -94,6 +94,27 @@ def test_buckets_are_encrypted_private_emptied_by_age_and_reached_over_tls_only(
 def test_a_file_that_its_owner_deletes_is_gone(assembly):
     assert "VersioningConfiguration" not in assembly.one("AWS::S3::Bucket", "Files").properties
     assert assembly.one("AWS::S3::Bucket", "Exports").properties["VersioningConfiguration"] == {"Status": "Enabled"}
+
+
+def test_reports_and_janitor_may_export_the_ledger_into_its_bucket_and_nobody_else(assemblies):
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport_Requesting.html"""
+    dev = assemblies["dev"]
+    found: dict[str, set[tuple[str, str]]] = {}
+    for role in dev.all("AWS::IAM::Role"):
+        for policy in role.properties.get("Policies", ()):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                where = text_of(as_list(statement["Resource"]))
+                for action in actions_of(statement):
+                    if "Export" in action or (action.startswith("s3:") and "exports-bucket" in where):
+                        assert "ledger-table" in where or "Ledger" in where or "exports-bucket" in where
+                        found.setdefault(action, set()).add((role.id[:7], "export/*" in where))
+    both = {("Janitor", False), ("Reports", False)}
+    assert found == {
+        "dynamodb:ExportTableToPointInTime": both,
+        "dynamodb:DescribeExport": {("Janitor", True), ("Reports", True)},
+        "s3:PutObject": both,
+        "s3:AbortMultipartUpload": both,
+    }
 
 
 def _keys(described):

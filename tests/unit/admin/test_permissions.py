@@ -196,6 +196,9 @@ REQUESTS: dict[tuple[str, str], Any] = {
     ("GET", "/reports/forecast"): lambda p: {},
     ("GET", "/reports/anomalies"): lambda p: {},
     ("POST", "/reports/simulate"): lambda p: {"kind": p.spender[0], "id": p.spender[1], "max_budget": 1, "month": "2027-01"},
+    ("POST", "/reports/exports"): lambda p: {},
+    ("GET", "/reports/exports"): lambda p: {},
+    ("GET", "/reports/exports/{export_id}"): lambda p: {},
     ("GET", "/reports/receipts/keys"): lambda p: {},
     ("GET", "/reports/receipts/{request_id}"): lambda p: {},
     ("GET", "/audit"): lambda p: {},
@@ -312,6 +315,7 @@ class World:
             credential_name="cred",
             model="m",
             request_id="r",
+            export_id="e",
         )
         sent = REQUESTS[route](place)
         request = {"params": sent} if method == "GET" else {"json": sent} if sent is not None else {}

@@ -21,7 +21,8 @@ from tollkeeper.dev.cli import main
 from tollkeeper.errors import BadRequest
 from tollkeeper.reports import focus, receipts
 from tollkeeper.reports.athena import FORMATS, ddl
-from tollkeeper.reports.export_files import ExportUnusable, ledger_entries, read_export, write_export
+from tollkeeper.reports.export_files import ExportUnusable, ledger_entries, read_export
+from tollkeeper.reports.export_writer import Place, write_export
 from tollkeeper.reports.invoices import invoice_of, reconcile
 from tollkeeper.reports.tabular import COLUMNS, csv_lines, row_of
 from tollkeeper.store.attributes import marshal
@@ -35,7 +36,12 @@ async def written(folder: Path, found: list[dict[str, Any]]) -> Path:
         yield found[:120]
         yield found[120:]
 
-    assert await write_export(pages(), folder, export_id="test", exported_at="2026-12-01T00:00:00Z") == len(found)
+    async def put(name: str, data: bytes) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+    about = {"exportArn": "test", "exportTime": "2026-12-01T00:00:00Z"}
+    assert await write_export(pages(), put, Place(), about) == len(found)
     return folder
 
 
@@ -52,6 +58,10 @@ async def test_a_damaged_export_is_refused_and_the_part_is_named(tmp_path: Path)
         list(read_export(folder))
     part.write_bytes(good)
     files = orjson.loads((folder / "manifest-files.json").read_bytes())
+    (folder / "manifest-files.json").write_bytes(orjson.dumps({**files, "itemCount": 299}))
+    with pytest.raises(ExportUnusable, match=r"manifest-files.json: damaged"):
+        list(read_export(folder))
+    (folder / "manifest-files.checksum").unlink()
     for change, words in (
         ({"md5Checksum": None, "itemCount": 299}, "299 items were exported, the file has 300"),
         ({"dataFileS3Key": "data/gone.json.gz"}, "gone.json.gz: missing"),
@@ -88,7 +98,7 @@ def test_an_incremental_export_as_dynamodb_writes_it(tmp_path: Path) -> None:
     (tmp_path / "data/b.json.gz").write_bytes(gzip.compress(b"\n".join(map(orjson.dumps, lines))))
     name = "AWSDynamoDB/data/b.json.gz"
     (tmp_path / "manifest-files.json").write_bytes(orjson.dumps({"itemCount": 5, "dataFileS3Key": name}))
-    (tmp_path / "manifest-summary.json").write_bytes(orjson.dumps({"itemCount": 4, "exportType": "INCREMENTAL_EXPORT"}))
+    (tmp_path / "manifest-summary.json").write_bytes(orjson.dumps({"itemCount": 5, "exportType": "INCREMENTAL_EXPORT"}))
     assert list(ledger_entries(read_export(tmp_path))) == FOUND[:3]
 
 

@@ -26,6 +26,8 @@ class Settings:
     ledger_table: str = "tollkeeper-ledger"
     objects_bucket: str = ""
     """S3 bucket of files and batches. Empty with the embedded store: they are in its folder; empty with DynamoDB: there are none."""
+    exports_bucket: str = ""
+    """S3 bucket of ledger exports. Empty with the embedded store: they are in its folder; empty with DynamoDB: there are none."""
     max_file_bytes: int = 200 * 2**20
     """Of one uploaded file where the platform takes it; on Lambda `max_request_bytes` is less, and larger files come by upload URL."""
     batch_look_seconds: float = 20.0

@@ -20,6 +20,7 @@ from tollkeeper.admin import (
     credentials,
     customers,
     daily_activity,
+    exports,
     fallbacks,
     finance,
     keys,
@@ -44,7 +45,7 @@ from tollkeeper.clock import Clock
 from tollkeeper.errors import BadRequest, CallerError, NotFound, OurError, PayloadTooLarge, TollkeeperError
 
 _ROUTERS = (
-    spend_logs, spend_totals, spend_prices, spend_reports, activity, daily_activity, finance,
+    spend_logs, spend_totals, spend_prices, spend_reports, activity, daily_activity, finance, exports,
     keys_read, keys, members, teams, users, organizations, customers, budgets, projects, tags, models_admin, credentials, fallbacks,
     auditing, metrics,
 )  # fmt: skip

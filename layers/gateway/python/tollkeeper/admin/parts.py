@@ -13,6 +13,7 @@ from tollkeeper.config.snapshot import Snapshot
 from tollkeeper.ledger.content import ContentLog
 from tollkeeper.money import ZERO, NanoUSD
 from tollkeeper.reports.drift import Standing
+from tollkeeper.reports.exports import Exports
 from tollkeeper.reports.reader import Reader
 from tollkeeper.routing.resolve import Groups
 from tollkeeper.store.table import Table
@@ -73,6 +74,7 @@ class AdminServices:
     content: ContentLog | None = None
     drift: Callable[[], Awaitable[Standing]] | None = None
     """What is known of counters that differ from the ledger, for /metrics."""
+    exports: Exports | None = None
 
     async def spent(self, scope: str, scope_id: str, budget_duration: str | None) -> Spend:
         return await self.spend.spend(scope, scope_id, budget_duration) if self.spend else Spend()

@@ -56,6 +56,8 @@ def janitor_handler() -> Callable[[object, object], dict[str, int]]:
             await running.outbox.flush()
         if running.watch is not None:
             await running.watch.look()
+        if running.exports is not None:
+            await running.exports.look()
         if running.alerting is not None:
             await running.alerting.courier.deliver()
         done = {"expired": await running.housekeeping.sweep(), "rotated": await rotate_keys(running), "drift": await running.drift.run()}

@@ -24,6 +24,7 @@ from tollkeeper.store.table import Table
 if TYPE_CHECKING:
     from tollkeeper.bootstrap.running import Running
     from tollkeeper.bootstrap.secrets import SecretDesk
+    from tollkeeper.reports.exporters import Changes
     from tollkeeper.store.credentials import CredentialChain
     from tollkeeper.store.objects import Objects
     from tollkeeper.store.secrets import SecretsManager
@@ -38,6 +39,8 @@ class Store:
     ledger: Table
     close: Callable[[], None] = lambda: None
     stream: LedgerStream | None = None
+    changes: "Changes | None" = None
+    """When entries were written, where no point-in-time recovery knows it."""
 
 
 class Installation:
@@ -238,4 +241,4 @@ def _embedded_store(settings: Settings, clock: Clock) -> Store:
     from tollkeeper.store.sqlite import SqliteStore
 
     store = SqliteStore(settings.state, clock=clock)
-    return Store(store.directory, store.counters, store.ledger, store.close, store.stream)
+    return Store(store.directory, store.counters, store.ledger, store.close, store.stream, store.changes)

@@ -56,6 +56,7 @@ from tollkeeper.telemetry.metrics import Metrics
 if TYPE_CHECKING:
     from tollkeeper.admin.parts import AdminServices
     from tollkeeper.bootstrap.drift import DriftRounds
+    from tollkeeper.bootstrap.exports import ExportParts
     from tollkeeper.bootstrap.watch import Watch
     from tollkeeper.reports.reader import Reader
 
@@ -139,6 +140,7 @@ class Running:
             groups=self.live.groups,
             content=self.content,
             drift=lambda: standing(counters_table),
+            exports=self.exports.exports if self.exports else None,
         )
 
     @cached_property
@@ -147,6 +149,13 @@ class Running:
         from tollkeeper.bootstrap.drift import DriftRounds
 
         return DriftRounds(self.reader, self.installation, self.metrics)
+
+    @cached_property
+    def exports(self) -> "ExportParts | None":
+        """None: there is nowhere to put exports."""
+        from tollkeeper.bootstrap.exports import export_parts
+
+        return export_parts(self.installation, self.alerting)
 
     @cached_property
     def batches(self) -> BatchParts | None:
@@ -250,6 +259,8 @@ class Running:
                 tasks.create_task(self.alerting.courier.deliver_for_ever())
             if self.watch is not None:
                 tasks.create_task(self.watch.look_for_ever())
+            if self.exports is not None:
+                tasks.create_task(self.exports.look_for_ever())
             if self.batches is not None:
                 tasks.create_task(self.batches.worker.work_for_ever())
                 tasks.create_task(sweep_files(self))

@@ -302,6 +302,11 @@ class AlertSettings(BaseModel):
     email: MailSettings | None = None
 
 
+def _off(value: Any) -> Any:
+    """YAML takes `off` for false."""
+    return "off" if value is False else value
+
+
 class ResponsesSettings(Section):
     store: bool | None = None
     keep_days: Seconds | None = None
@@ -315,6 +320,8 @@ class TollkeeperSettings(Section):
     routing: RoutingSettings | None = None
     iam_callers: list[IamCaller] | None = None
     responses: ResponsesSettings | None = None
+    exports: Annotated[Literal["off", "daily"], BeforeValidator(_off)] | None = None
+    """Of the ledger (reports/export_plan.py)."""
 
 
 class HeaderMapping(BaseModel):

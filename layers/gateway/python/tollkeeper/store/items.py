@@ -48,6 +48,8 @@ counters
   health probes  health#latest        <deployment>              (routing/checks.py); health#log / <time-ordered id>
   drift          drift               found#<kind>#<id>#<scope>#<window> | round   (reports/drift.py)
   watched days   watched              <yyyy-mm-dd>  (bootstrap/watch.py)
+  export         exports              <export id>   (reports/exports.py); exports#open: those that are not done
+  daily exports  exports#plan         plan          how far they have come (reports/export_plan.py)
   outbox         outbox#<sink>        0<entry id> | state       (sinks/outbox.py)
 """
 
@@ -208,6 +210,8 @@ def lane_pk(lane: int) -> str:
 
 WATCHED_PK = "watched"
 DRIFT_PK, DRIFT_ROUND_SK, DRIFT_FOUND = "drift", "round", "found#"
+EXPORTS_PK, OPEN_EXPORTS_PK = "exports", "exports#open"
+EXPORT_PLAN = ("exports#plan", "plan")
 ALERT_SK = "alert"
 ALERTS_PENDING = "alerts/pending"
 ALERTS_TOLD = "alerts/told"

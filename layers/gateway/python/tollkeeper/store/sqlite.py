@@ -17,6 +17,7 @@ import orjson
 
 from tollkeeper.clock import Clock, system
 from tollkeeper.store import paging
+from tollkeeper.store.sqlite_changes import SqliteChanges
 from tollkeeper.store.sqlite_file import BUSY_SECONDS, Database, Row, file_in
 from tollkeeper.store.sqlite_stream import SqliteStream
 from tollkeeper.store.table import AtMost, Condition, ConditionFailed, Equals, Exists, Item, Missing, Page
@@ -64,6 +65,7 @@ class SqliteStore:
         tables = (self.directory, self.counters, self.ledger)
         self._database.create(statement for table in tables for statement in table.schema())
         self.stream = SqliteStream(self._database)
+        self.changes = SqliteChanges(self._database, _load)
 
     def close(self) -> None:
         self._database.close()

@@ -2,8 +2,10 @@
 the store itself, not on a gateway. `tollkeeper receipt verify` checks a signed receipt.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
-from itertools import chain
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -17,17 +19,27 @@ from tollkeeper.dev.commands.rollup import State, on_store
 from tollkeeper.errors import BadRequest
 from tollkeeper.ledger.rebuild import entries_of
 from tollkeeper.reports import athena, focus, invoices, receipts, tabular
-from tollkeeper.reports.export_files import ledger_entries, read_export, write_export
+from tollkeeper.reports.export_files import SUMMARY, ledger_entries, manifest_of
+from tollkeeper.reports.export_merge import chain_of, merged
+from tollkeeper.reports.export_writer import Place, Put, write_export
 from tollkeeper.reports.ranges import days_of
 from tollkeeper.store.table import Item
 
-Exports = Annotated[list[Path], typer.Argument(help="Folders of exports, with manifest-summary.json.", exists=True, file_okay=False)]
+Exports = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Folders of exports, with manifest-summary.json: a full one and the incremental ones that follow it count as one.",
+        exists=True,
+        file_okay=False,
+    ),
+]
+_PAGE = 1000
 Out = Annotated[Path, typer.Option("--out", "-o", help="The file to write.")]
 
 
 def add_to(root: typer.Typer) -> None:
     group = typer.Typer(help="Exports of the ledger, FOCUS, invoices.", no_args_is_help=True)
-    for command in (export, to_csv, to_parquet, to_focus, ddl, reconcile):
+    for command in (export, merge, to_csv, to_parquet, to_focus, ddl, reconcile):
         group.command(command.__name__.removeprefix("to_"))(command)
     root.add_typer(group, name="finance")
     signed = typer.Typer(help="Signed cost receipts.", no_args_is_help=True)
@@ -47,22 +59,37 @@ def export(start_date: str, end_date: str, out: Out, state: State = None) -> Non
                 async for page in entries_of(installation.store.ledger, day):
                     yield page
 
-        name = f"embedded:{days.first}/{days.last}"
-        return await write_export(pages(), out, export_id=name, exported_at=iso(installation.clock.now()))
+        about = {"exportArn": f"embedded:{days.first}/{days.last}", "exportTime": iso(installation.clock.now()), "slice": True}
+        return await write_export(pages(), _into(out), Place(), about)
 
     print(f"{on_store(state, run)} entries in {out}")
 
 
+def merge(exports: Exports, out: Out) -> None:
+    """Make one full export of a full one and the incremental ones that follow it; `--out` is its folder."""
+    last = chain_of([manifest_of(folder) for folder in exports])[-1]
+    items = merged(exports)
+
+    async def pages() -> AsyncIterator[list[Item]]:
+        while page := list(islice(items, _PAGE)):
+            yield page
+
+    about = {"exportArn": f"merged:{last.name}", **({"exportTime": iso(last.end)} if last.end is not None else {})}
+    print(f"{asyncio.run(write_export(pages(), _into(out), Place(), about))} items in {out}")
+
+
 def to_csv(exports: Exports, out: Out) -> None:
     """One line a call; no cell is a formula."""
-    with out.open("w", newline="", encoding="utf-8") as file:
+    with _whole(out) as half, half.open("w", newline="", encoding="utf-8") as file:
         file.writelines(tabular.csv_lines(tabular.COLUMNS, map(tabular.row_of, _entries(exports))))
     print(out)
 
 
 def to_parquet(exports: Exports, out: Out) -> None:
     """One row a call, money exact. Needs pyarrow."""
-    print(f"{tabular.write_parquet(map(tabular.row_of, _entries(exports)), out)} rows in {out}")
+    with _whole(out) as half:
+        rows = tabular.write_parquet(map(tabular.row_of, _entries(exports)), half)
+    print(f"{rows} rows in {out}")
 
 
 def to_focus(exports: Exports, out: Out, account: Annotated[str, typer.Option(help="BillingAccountId.")] = "tollkeeper") -> None:
@@ -71,7 +98,7 @@ def to_focus(exports: Exports, out: Out, account: Annotated[str, typer.Option(he
     for number, row in enumerate(rows):
         if broken := focus.violations(row):
             raise BadRequest(f"row {number}: {'; '.join(broken)}")
-    with out.open("w", newline="", encoding="utf-8") as file:
+    with _whole(out) as half, half.open("w", newline="", encoding="utf-8") as file:
         file.writelines(tabular.csv_lines(focus.COLUMNS, rows))
     print(f"{len(rows)} rows in {out}")
 
@@ -113,4 +140,28 @@ def verify(
 
 
 def _entries(exports: list[Path]) -> Iterator[Item]:
-    return ledger_entries(chain.from_iterable(read_export(folder) for folder in exports))
+    return ledger_entries(merged(exports))
+
+
+def _into(folder: Path) -> Put:
+    """Raises BadRequest for a folder that has an export already."""
+    if (folder / SUMMARY).exists():
+        raise BadRequest(f"{folder} has an export already", param="out")
+
+    async def put(name: str, data: bytes) -> None:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    return put
+
+
+@contextmanager
+def _whole(out: Path) -> Iterator[Path]:
+    """Where to write: what is not finished never stands under its name, and what stood there stays."""
+    half = out.with_name(f"{out.name}.half")
+    try:
+        yield half
+        half.replace(out)
+    finally:
+        half.unlink(missing_ok=True)
