@@ -24,8 +24,8 @@ LIST = ("s3:ListBucket",)
 
 @dataclass(frozen=True)
 class Grant:
-    """`resource` is a table, `<table>/indexes` or `ledger/exports`; `secret:<name>`, `secrets:kept` or `secrets:kept/<kind>`; `bucket:<name>`
-    or `objects:<bucket>`; `topic:alerts`.
+    """`resource` is a table, `<table>/indexes` or `ledger/exports`; `secret:<name>`, `secrets:kept` or `secrets:kept/<kind>`;
+    `bucket:<name>` or `objects:<bucket>`; `topic:alerts`.
     """
 
     resource: str
