@@ -300,8 +300,7 @@ def test_a_hard_budgets_limit_goes_upstream_in_the_field_that_counts(gateway: Ga
         ("chatty", {"input": [{"type": "item_reference", "id": "x"}]}, "input"),
         ("chatty", {"previous_response_id": "resp_nobody"}, "previous_response_id"),
         ("chatty", {"tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}, "tools"),
-        ("chatty", {"background": True}, "background"),
-        ("native", {"background": True}, "background"),
+        ("native", {"background": True, "store": False}, "background"),
         ("chatty", {"model": 7}, "model"),
     ],
 )

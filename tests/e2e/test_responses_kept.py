@@ -221,7 +221,7 @@ def test_cancel_and_replays_say_why_not(client: openai.OpenAI) -> None:
     answer = client.responses.create(model="gpt", input="x")
     with pytest.raises(openai.BadRequestError, match="Cannot cancel a synchronous response"):
         client.responses.cancel(answer.id)
-    with pytest.raises(openai.BadRequestError, match="not streamed again"):
+    with pytest.raises(openai.BadRequestError, match="cannot be streamed again"):
         list(client.responses.retrieve(answer.id, stream=True))
 
 

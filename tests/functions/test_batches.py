@@ -38,6 +38,7 @@ def invoked(state: Path, config: Path) -> str:
 
 
 async def taken_in(folder: Path, config: Path) -> tuple[bootstrap.Installation, httpx.AsyncClient, str]:
+    """An installation that serves requests and does nothing beside them, as on Lambda."""
     installation = bootstrap.Installation(Settings(state=str(folder), config=str(config)))
     running = await installation.start()
     client = httpx.AsyncClient(
@@ -52,14 +53,29 @@ async def taken_in(folder: Path, config: Path) -> tuple[bootstrap.Installation, 
     return installation, client, (await client.post("/v1/batches", json=asked)).json()["id"]
 
 
+async def test_a_caller_who_follows_a_response_need_not_wait_for_the_schedule(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(yaml.safe_dump(config_of(model("demo", "openai/demo", "http://127.0.0.1:9/v1", mock_response="hello"))))
+    installation, client, _ = await taken_in(tmp_path / "state", config)
+    body = {"model": "demo", "input": "hi", "background": True, "stream": True}
+    events = (await client.post("/v1/responses", json=body)).text
+    assert "event: response.completed" in events
+    await client.aclose()
+    installation.store.close()
+
+
 async def test_an_invocation_works_off_what_waits(tmp_path: Path) -> None:
     config = tmp_path / "gateway.yaml"
     config.write_text(yaml.safe_dump(config_of(model("demo", "openai/demo", "http://127.0.0.1:9/v1", mock_response="hello"))))
     installation, client, batch_id = await taken_in(tmp_path / "state", config)
     assert (await client.get(f"/v1/batches/{batch_id}")).json()["status"] == "validating"
-    assert await asyncio.to_thread(invoked, tmp_path / "state", config) == "{'slices': 1} {'slices': 0}"
+    response = (await client.post("/v1/responses", json={"model": "demo", "input": "hi", "background": True})).json()
+    assert (await client.get(f"/v1/responses/{response['id']}")).json()["status"] == "queued"
+    assert await asyncio.to_thread(invoked, tmp_path / "state", config) == "{'slices': 1, 'responses': 1} {'slices': 0, 'responses': 0}"
     batch = (await client.get(f"/v1/batches/{batch_id}")).json()
     assert (batch["status"], batch["request_counts"]) == ("completed", {"total": 5, "completed": 5, "failed": 0})
+    made = (await client.get(f"/v1/responses/{response['id']}")).json()
+    assert (made["status"], made["output"][0]["content"][0]["text"]) == ("completed", "hello")
     output = (await client.get(f"/v1/files/{batch['output_file_id']}/content")).text
     assert [json.loads(line)["custom_id"] for line in output.splitlines()] == [f"r{n}" for n in range(5)]
     await client.aclose()

@@ -106,6 +106,10 @@ class Authenticator:
         """Whether `by_hash` will find this caller again: not one who showed a signed token."""
         return principal.is_master or (await self._principals.get(principal.key_hash)).value is not None
 
+    def without_keys(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """What may be kept of a request's headers."""
+        return self._finder.without(headers)
+
     async def customer(self, customer_id: str) -> CustomerRecord | None:
         """The end user a request names, with the limits of its budget; None if nobody has written one down. Cached as keys are."""
         return (await self._shelves.customer(customer_id)).value

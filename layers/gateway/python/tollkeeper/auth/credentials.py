@@ -16,6 +16,7 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 """ASGI's `scope["headers"]`: names are lower case."""
 
 _NAMES = (b"x-litellm-api-key", b"authorization", b"api-key", b"x-api-key", b"x-goog-api-key", b"ocp-apim-subscription-key")
+_SECRET = frozenset({"cookie", "proxy-authorization", "x-amz-security-token"})
 _SIGNED = re.compile(r"Credential=Bearer\s+([^/\s,]+)")
 
 
@@ -35,6 +36,10 @@ class KeyFinder:
             if name in found and (key := _bare(found[name].decode("latin-1").strip())):
                 return key
         return (query.get("key") if query else None) or None
+
+    def without(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """A request's headers but for those that may hold a secret, to be kept. Names are lower case."""
+        return {name: value for name, value in headers.items() if name.encode() not in self._wanted and name not in _SECRET}
 
 
 def _raw(headers: Mapping[str, str]) -> RawHeaders:

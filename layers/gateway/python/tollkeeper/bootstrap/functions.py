@@ -89,7 +89,9 @@ def rollup_handler() -> Callable[[Mapping[str, Any], object], dict[str, list[dic
 
 
 def batches_handler() -> Callable[[object, Any], dict[str, int]]:
-    """A Lambda handler for a schedule (every minute): slices of open batches until its time is over. Answers `{"slices": <how many>}`."""
+    """A Lambda handler for a schedule (every minute): slices of open batches, and responses that wait in the background, until its time is
+    over. Answers `{"slices": <how many>, "responses": <how many>}`.
+    """
     settings = Settings.from_env()
     log.configure(settings.log_level, json=True)
     installation = Installation(settings)
@@ -101,8 +103,10 @@ def batches_handler() -> Callable[[object, Any], dict[str, int]]:
             started.append(await installation.start())
         running = started[0]
         await running.live.refresh()
-        slices = await running.batches.worker.work_until(installation.clock.now() + seconds_left) if running.batches else 0
+        workers = {"slices": running.batches, "responses": running.making}
+        until = installation.clock.now() + seconds_left
+        done = await asyncio.gather(*(parts.worker.work_until(until) for parts in workers.values() if parts is not None))
         await running.gateway.drain()
-        return {"slices": slices}
+        return dict(zip((name for name, parts in workers.items() if parts is not None), done, strict=True))
 
     return lambda _event, context: runner.run(work(context.get_remaining_time_in_millis() / 1000))

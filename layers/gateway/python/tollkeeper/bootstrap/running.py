@@ -21,6 +21,7 @@ from tollkeeper.alerts.outages import outage_of
 from tollkeeper.auth.durations import after
 from tollkeeper.auth.shelves import Shelves
 from tollkeeper.bootstrap.alerts import alerting_of, thresholds_of
+from tollkeeper.bootstrap.background import background_of
 from tollkeeper.bootstrap.batches import BatchParts, batch_parts, sweep_files
 from tollkeeper.bootstrap.guardrails import guardrails_of
 from tollkeeper.bootstrap.identity import Newcomers, authenticator_of
@@ -37,6 +38,7 @@ from tollkeeper.edge.app import EdgeParts, create_app, not_found, straight
 from tollkeeper.edge.guardrails import GuardrailsEdge
 from tollkeeper.edge.health_checks import HealthChecks
 from tollkeeper.edge.overview import Overview
+from tollkeeper.edge.responses_background import Background
 from tollkeeper.errors import StoreUnavailable
 from tollkeeper.ledger.book import Ledger
 from tollkeeper.ledger.content import ContentLog
@@ -161,6 +163,15 @@ class Running:
     def batches(self) -> BatchParts | None:
         return batch_parts(self)
 
+    @cached_property
+    def archive(self) -> Archive | None:
+        return _archive(self.installation)
+
+    @cached_property
+    def making(self) -> Background | None:
+        """Responses in the background."""
+        return background_of(self, self.archive)
+
     async def shown_master_key(self) -> str:
         """For the operator's terminal: the key if this installation made it up, else where it comes from."""
         snapshot = self.installation.snapshot
@@ -175,7 +186,7 @@ class Running:
 
     def edge_app(self, fallback: ASGIApp | None = None, background: Callable[[], Coroutine[Any, Any, None]] | None = None) -> ASGIApp:
         """`fallback` gets what is no LLM route; `background` runs as long as the server does."""
-        return self._refreshed(straight(create_app(replace(self._edge_parts(fallback), background=background))))
+        return self._refreshed(straight(create_app(self._edge_parts(fallback, background))))
 
     def _refreshed(self, app: ASGIApp) -> ASGIApp:
         """Before each request, models that were added or changed in the directory (a read every few seconds, shared by all)."""
@@ -187,7 +198,7 @@ class Running:
 
         return refreshed
 
-    def _edge_parts(self, fallback: ASGIApp | None) -> EdgeParts:
+    def _edge_parts(self, fallback: ASGIApp | None, background: Callable[[], Coroutine[Any, Any, None]] | None) -> EdgeParts:
         settings = self.installation.settings
         through, max_bytes = pass_through(self), self.installation.snapshot.max_request_bytes or settings.max_request_bytes
         checks = HealthChecks(self.authenticator, self.health_log, self.fleet, self.live.groups, self.installation.clock)
@@ -208,7 +219,9 @@ class Running:
                 *tool_rows(self),
                 *agent_rows(self),
             ],
-            archive=_archive(self.installation),
+            archive=self.archive,
+            making=replace(self.making, at_once=background is not None) if self.making else None,
+            background=background,
         )
 
     def _overview(self) -> Overview:
@@ -261,6 +274,8 @@ class Running:
                 tasks.create_task(self.watch.look_for_ever())
             if self.exports is not None:
                 tasks.create_task(self.exports.look_for_ever())
+            if self.making is not None:
+                tasks.create_task(self.making.worker.work_for_ever())
             if self.batches is not None:
                 tasks.create_task(self.batches.worker.work_for_ever())
                 tasks.create_task(sweep_files(self))

@@ -14,6 +14,7 @@ from tollkeeper.clock import Clock
 from tollkeeper.edge.health import HealthEdge
 from tollkeeper.edge.http import Receive, Scope, Send, send_json
 from tollkeeper.edge.problems import openai_error
+from tollkeeper.edge.responses_background import Background
 from tollkeeper.edge.routes import Row, llm_routes
 from tollkeeper.edge.serving import Desk
 from tollkeeper.errors import CallerError, NotFound
@@ -24,7 +25,8 @@ from tollkeeper.store.archive import Archive
 @dataclass(frozen=True, slots=True)
 class EdgeParts:
     """`ready` asks the store; `fallback` gets what is no LLM route (None: 404); `background` runs while the server does, `on_stop` at its
-    end. `rows` are further routes, behind the LLM's own; `archive` keeps responses (None: nothing does).
+    end. `rows` are further routes, behind the LLM's own; `archive` keeps responses (None: nothing does), `making` makes them in the
+    background.
     """
 
     gateway: Gateway
@@ -37,6 +39,7 @@ class EdgeParts:
     background: Callable[[], Coroutine[Any, Any, None]] | None = None
     rows: Sequence[Row] = ()
     archive: Archive | None = None
+    making: Background | None = None
 
 
 def create_app(parts: EdgeParts) -> Starlette:
@@ -70,7 +73,7 @@ def _routes(parts: EdgeParts) -> list[BaseRoute]:
     desk = Desk(parts.gateway, parts.clock, max_request_bytes=parts.max_request_bytes, heartbeat_seconds=parts.heartbeat_seconds)
     health = HealthEdge(parts.ready)
     rows: list[tuple[str, str, ASGIApp]] = [
-        *llm_routes(desk, parts.archive),
+        *llm_routes(desk, parts.archive, parts.making),
         ("GET", "/health/liveliness", health.liveliness),
         ("GET", "/health/liveness", health.liveliness),
         ("GET", "/health/readiness", health.readiness),

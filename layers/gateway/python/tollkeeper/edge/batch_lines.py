@@ -18,8 +18,8 @@ from tollkeeper.edge.responses import RESPONSES_API
 from tollkeeper.edge.serving import Api
 from tollkeeper.errors import NoDeployment, RateLimited, StoreUnavailable, TollkeeperError, UpstreamQuotaExceeded, UpstreamRateLimited
 from tollkeeper.ledger.book import Ledger
-from tollkeeper.ledger.entry import STATUS_FAILURE, Entry
-from tollkeeper.money import nano_to_usd
+from tollkeeper.ledger.entry import Entry
+from tollkeeper.ledger.unknown import what_is_known
 from tollkeeper.pipeline import Gateway
 
 APIS = {api.endpoint.route: api for api in (CHAT_API, EMBEDDINGS_API, COMPLETIONS_API, RESPONSES_API)}
@@ -70,29 +70,17 @@ class GatewayLines:
         return GatewayNative(self._books, found, principal, model, intake.endpoint) if found is not None else None
 
     async def lost(self, owner: Owner, endpoint: str, line: Line, *, call_id: str, shown_id: str, at: float) -> str:
-        if (cost := await self._ledger.cost_of(call_id, at)) is not None:
-            return f"The provider had answered: the call {call_id} is in the ledger with {nano_to_usd(cost):.9f} USD."
-        await self._ledger.record(
-            Entry(
-                request_id=call_id,
-                call_id=shown_id,
-                started_at=at,
-                call_type="unconfirmed",
-                model=line.body["model"],
-                status=STATUS_FAILURE,
-                http_status=0,
-                error_type="unconfirmed",
-                key_hash=owner.key_hash,
-                team_id=owner.team_id,
-                user_id=owner.user_id,
-                usage_at_least=True,
-                unconfirmed=True,
-            )
+        entry = Entry(
+            request_id=call_id,
+            call_id=shown_id,
+            started_at=at,
+            call_type="unconfirmed",
+            model=line.body["model"],
+            key_hash=owner.key_hash,
+            team_id=owner.team_id,
+            user_id=owner.user_id,
         )
-        return (
-            f"Whether the provider billed the call {call_id} is not known; the ledger lists it as unconfirmed, and where a budget holds "
-            "money for it, that is booked in full."
-        )
+        return await what_is_known(self._ledger, entry)
 
     async def _principal(self, owner: Owner) -> Principal:
         return await self._authenticator.by_hash(owner.key_hash, master=owner.admin)

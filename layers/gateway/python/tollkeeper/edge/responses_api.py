@@ -1,9 +1,6 @@
 """Responses that can be asked for again. https://platform.openai.com/docs/api-reference/responses"""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
-
-import orjson
 
 from tollkeeper.admission.visit import Call
 from tollkeeper.catalog.endpoints import RESPONSES
@@ -12,17 +9,18 @@ from tollkeeper.edge.counting import estimated_tokens
 from tollkeeper.edge.http import ClientGone, Receive, Scope, Send, headers_of, query_of, send_json
 from tollkeeper.edge.problems import openai_error
 from tollkeeper.edge.responses import RESPONSES_API
-from tollkeeper.edge.responses_answer import KEY
-from tollkeeper.edge.responses_kept import KIND, Kept, items_of, kept_of, may_read, no_such_response, owner_of, retold
+from tollkeeper.edge.responses_background import Background
+from tollkeeper.edge.responses_kept import KIND, Kept, kept_of, may_read, no_such_response
+from tollkeeper.edge.responses_memory import Memory
 from tollkeeper.edge.responses_request import check_response
 from tollkeeper.edge.responses_stream import PassedResponse, ResponseFrames
 from tollkeeper.edge.serving import Api, ApiEndpoint, Desk, Frames
-from tollkeeper.errors import BadRequest, StoreUnavailable
+from tollkeeper.errors import BadRequest
 from tollkeeper.pipeline import Answer
 from tollkeeper.store.archive import Archive
 
 _MOST_ITEMS, _USUAL_ITEMS = 100, 20
-_Answering = Callable[[Kept, Mapping[str, str]], Awaitable[Json]]
+_Answering = Callable[[Kept, Mapping[str, str]], Awaitable[Json | None]]
 
 
 class CreateResponse(ApiEndpoint):
@@ -30,87 +28,48 @@ class CreateResponse(ApiEndpoint):
 
     watches = True
 
-    def __init__(self, desk: Desk, archive: Archive | None) -> None:
+    def __init__(self, desk: Desk, archive: Archive | None, background: Background | None) -> None:
         super().__init__(desk, RESPONSES_API)
-        self._archive = archive
+        self._memory = Memory(desk.gateway, archive)
+        self._background = background
 
     async def prepared(self, call: Call) -> Call:
-        """A conversation that is kept here goes on from what is kept; what is not known here is its provider's to find."""
-        identifier = call.body.get("previous_response_id")
-        call = replace(call, asked={**call.body, KEY: call.id})
-        if self._archive is None:
-            return replace(call, asked={**call.shown, "store": False})
-        if not identifier:
-            return call
-        if not isinstance(identifier, str):
-            raise BadRequest("'previous_response_id' must be a string.", param="previous_response_id", code="invalid_type")
-        found = await self._archive.find(KIND, identifier)
-        if found is None:
-            return call
-        owner, tree = found
-        principal = await self._desk.gateway.caller(call.headers, call.query, RESPONSES.route)
-        if not may_read(principal, owner):
-            raise BadRequest(
-                f"Previous response with id '{identifier[:100]}' not found.",
-                param="previous_response_id",
-                code="previous_response_not_found",
-            )
-        return _continued(call, kept_of(tree))
+        return await self._memory.recalled(call)
+
+    async def answer(self, call: Call, receive: Receive, send: Send) -> None:
+        if not call.body.get("background"):
+            await super().answer(call, receive, send)
+        elif self._background is None:
+            raise BadRequest("'background' is not supported here: this gateway keeps no responses.", param="background")
+        else:
+            await self._background.begin(self._desk, call, receive, send)
 
     async def told(self, call: Call, answer: Answer, said: Json) -> Json:
-        return said if await self._keep(call, answer, said) else {**said, "store": False}
+        return said if await self._memory.keep(call, answer, said) else {**said, "store": False}
 
     async def before_write(self, call: Call, answer: Answer, frames: Frames) -> None:
         """A response is kept before its caller learns that it is complete, since the next request may be on its way already."""
         if isinstance(frames, PassedResponse | ResponseFrames) and frames.whole is not None:
             whole, frames.whole = frames.whole, None
-            await self._keep(call, answer, whole)
-
-    async def _keep(self, call: Call, answer: Answer, said: Json) -> bool:
-        identifier = said.get("id")
-        if self._archive is None or call.shown.get("store") is False or not isinstance(identifier, str) or answer.entry is None:
-            return answer.native
-        before = call.context.history() if isinstance(call.context, Kept) else []
-        deployment = answer.entry.deployment_id if answer.native else None
-        kept = Kept(said, items_of(call.shown.get("input"), identifier.removeprefix("resp_")), before, deployment)
-        try:
-            owner = owner_of(answer.entry.key_hash, answer.entry.user_id)
-            return await self._archive.keep(KIND, identifier, owner, kept.as_json()) or answer.native
-        except StoreUnavailable:
-            # It has been paid for: an answer that cannot be asked for again is better than none.
-            return answer.native
-
-
-def _continued(call: Call, kept: Kept) -> Call:
-    whole = retold(kept, call.body)
-    if kept.deployment is None:
-        return replace(call, body=whole, raw=orjson.dumps(whole), context=kept)
-
-    def there(body: Json, deployment_id: str) -> Json:
-        return body if deployment_id == kept.deployment else retold(kept, body)
-
-    to_hub = call.to_hub
-    return replace(
-        call,
-        raw=orjson.dumps(whole),
-        context=kept,
-        to_native=lambda body, deployment: there(body, deployment.id),
-        to_hub=None if to_hub is None else lambda body, deployment: to_hub(retold(kept, body), deployment),
-    )
+            await self._memory.keep(call, answer, whole)
 
 
 class KeptResponses:
     """Raw ASGI endpoints over what is kept; method names are the routes' endpoints."""
 
-    def __init__(self, desk: Desk, archive: Archive | None) -> None:
+    def __init__(self, desk: Desk, archive: Archive | None, background: Background | None) -> None:
         self._desk = desk
         self._archive = archive
+        self._background = background
 
     async def get(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def answer(kept: Kept, query: Mapping[str, str]) -> Json:
-            if query.get("stream") in {"true", "1"}:
-                raise BadRequest("A kept response is not streamed again; ask for it without 'stream'.", param="stream")
-            return kept.response
+        async def answer(kept: Kept, query: Mapping[str, str]) -> Json | None:
+            if query.get("stream") not in {"true", "1"}:
+                return await self._now(kept)
+            if self._background is None or not await self._background.replay(self._desk, kept, query, receive, send):
+                why = "only one that was created with 'background' and 'stream' can be"
+                raise BadRequest(f"This response cannot be streamed again: {why}. Ask for it without 'stream'.", param="stream")
+            return None
 
         await self._answer(scope, send, answer)
 
@@ -118,8 +77,10 @@ class KeptResponses:
         async def answer(kept: Kept, query: Mapping[str, str]) -> Json:
             assert self._archive is not None
             identifier = str(kept.response["id"])
+            if self._background is not None:
+                await self._background.cancel(kept)
             if kept.deployment is not None:
-                await self._desk.gateway.forget_response(kept.deployment, identifier)
+                await self._desk.gateway.forget_response(kept.deployment, kept.provider_id)
             await self._archive.forget(KIND, identifier)
             return {"id": identifier, "object": "response", "deleted": True}
 
@@ -127,7 +88,10 @@ class KeptResponses:
 
     async def cancel(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def answer(kept: Kept, query: Mapping[str, str]) -> Json:
-            raise BadRequest("Cannot cancel a synchronous response.", param="response_id")
+            if self._background is None or not kept.response.get("background"):
+                raise BadRequest("Cannot cancel a synchronous response.", param="response_id")
+            await self._background.cancel(kept)
+            return await self._now(kept)
 
         await self._answer(scope, send, answer)
 
@@ -137,6 +101,9 @@ class KeptResponses:
 
         await self._answer(scope, send, answer)
 
+    async def _now(self, kept: Kept) -> Json:
+        return await self._background.now(kept) if self._background is not None else kept.response
+
     async def _answer(self, scope: Scope, send: Send, answer: _Answering) -> None:
         call_id, headers, query = self._desk.clock.new_id(), headers_of(scope), query_of(scope)
         try:
@@ -145,7 +112,10 @@ class KeptResponses:
             found = await self._archive.find(KIND, identifier) if self._archive is not None else None
             if found is None or not may_read(principal, found[0]):
                 raise no_such_response(identifier)
-            await send_json(send, 200, {"x-litellm-call-id": call_id}, await answer(kept_of(found[1]), query))
+            if (said := await answer(kept_of(found[1]), query)) is not None:
+                await send_json(send, 200, {"x-litellm-call-id": call_id}, said)
+        except ClientGone:
+            return
         except Exception as error:  # noqa: BLE001 - the edge is where every failure gets its answer
             await send_json(send, *openai_error(error, call_id))
 

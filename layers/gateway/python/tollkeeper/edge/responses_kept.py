@@ -14,6 +14,7 @@ from tollkeeper.edge.responses_request import carried_thoughts
 from tollkeeper.errors import NotFound
 
 KIND = "response"
+UNFINISHED = frozenset({"queued", "in_progress"})
 _OWN = frozenset({"id", "status"})
 """Of an item: its maker's."""
 _SAID_AGAIN = frozenset({"message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"})
@@ -21,15 +22,21 @@ _SAID_AGAIN = frozenset({"message", "function_call", "function_call_output", "cu
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """`deployment` is set where its provider keeps the response too."""
+    """`deployment` is set where its provider keeps the response too, under the name `known_as` if that is another."""
 
     response: Json
     input: list[Json]
     before: list[Json]
     deployment: str | None
+    known_as: str | None = None
 
     def as_json(self) -> Json:
-        return {"response": self.response, "input": self.input, "before": self.before, "deployment": self.deployment}
+        at_provider = {"deployment": self.deployment, "known_as": self.known_as}
+        return {"response": self.response, "input": self.input, "before": self.before, **at_provider}
+
+    @property
+    def provider_id(self) -> str:
+        return self.known_as or str(self.response["id"])
 
     def history(self) -> list[Json]:
         """Everything up to and with this response, as input items."""
@@ -37,7 +44,7 @@ class Kept:
 
 
 def kept_of(tree: Json) -> Kept:
-    return Kept(tree["response"], tree["input"], tree["before"], tree["deployment"])
+    return Kept(tree["response"], tree["input"], tree["before"], tree["deployment"], tree.get("known_as"))
 
 
 def owner_of(key_hash: str | None, user_id: str | None) -> str:

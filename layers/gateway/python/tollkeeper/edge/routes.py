@@ -15,6 +15,7 @@ from tollkeeper.edge.openai import CHAT_API
 from tollkeeper.edge.plain import EMBEDDINGS_API, MODERATIONS_API, RERANK_API
 from tollkeeper.edge.responses import COMPACT_API
 from tollkeeper.edge.responses_api import CountInput, CreateResponse, KeptResponses
+from tollkeeper.edge.responses_background import Background
 from tollkeeper.edge.serving import Desk
 from tollkeeper.edge.transform import Transform
 from tollkeeper.edge.utils import Utils
@@ -35,7 +36,7 @@ def with_and_without_v1(rows: Iterable[Row]) -> list[Row]:
     return [(method, prefix + path, app) for method, path, app in rows for prefix in _V1]
 
 
-def llm_routes(desk: Desk, archive: Archive | None = None) -> list[Row]:
+def llm_routes(desk: Desk, archive: Archive | None = None, background: Background | None = None) -> list[Row]:
     """(method, path, app)"""
     models, utils = ModelsEdge(desk), Utils(desk)
     messages, rerank = desk.endpoint(MESSAGES_API), desk.endpoint(RERANK_API)
@@ -52,7 +53,7 @@ def llm_routes(desk: Desk, archive: Archive | None = None) -> list[Row]:
     everywhere = [(path, desk.endpoint(api)) for path, api in apis]
     return [
         *(("POST", prefix + path, app) for path, app in everywhere for prefix in (*_V1, *_NAMED_IN_PATH)),
-        *_response_routes(desk, archive),
+        *_response_routes(desk, archive, background),
         *(("POST", prefix + "/moderations", desk.endpoint(MODERATIONS_API)) for prefix in _V1),
         *(("POST", prefix + "/rerank", rerank) for prefix in (*_V1, "/v2")),
         ("POST", "/v1/messages", messages),
@@ -71,10 +72,10 @@ def llm_routes(desk: Desk, archive: Archive | None = None) -> list[Row]:
     ]
 
 
-def _response_routes(desk: Desk, archive: Archive | None) -> list[Row]:
-    kept = KeptResponses(desk, archive)
+def _response_routes(desk: Desk, archive: Archive | None, background: Background | None) -> list[Row]:
+    kept = KeptResponses(desk, archive, background)
     rows: list[Row] = [
-        ("POST", "", CreateResponse(desk, archive)),
+        ("POST", "", CreateResponse(desk, archive, background)),
         ("POST", "/input_tokens", CountInput(desk)),
         ("POST", "/compact", desk.endpoint(COMPACT_API)),
         ("GET", "/{response_id}", kept.get),

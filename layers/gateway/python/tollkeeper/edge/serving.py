@@ -122,20 +122,22 @@ class ApiEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call_id = self._desk.clock.new_id()
         try:
-            call = await self.prepared(await self._desk.read(scope, receive, call_id, self._api))
-            if call.streamed:
-                await self._stream(call, receive, send)
-            else:
-                answer = await self._desk.gateway.serve(call)
-                say = self._api.native_say if answer.native else self._api.say
-                await _send(send, answer.headers, await self.told(call, answer, say(answer.body or {}, call.shown)))
+            await self.answer(await self.prepared(await self._desk.read(scope, receive, call_id, self._api)), receive, send)
         except ClientGone:
             return
         except asyncio.CancelledError:
             # Nobody but a server that stops cancels this task (a caller who leaves is noticed by who serves it).
-            await self._refuse(scope, send, _stopping(), call_id)
+            await self._refuse(scope, send, stopping(), call_id)
         except Exception as error:  # noqa: BLE001 - the edge is where every failure gets its answer
             await self._refuse(scope, send, error, call_id)
+
+    async def answer(self, call: Call, receive: Receive, send: Send) -> None:
+        if call.streamed:
+            await self._stream(call, receive, send)
+        else:
+            answer = await self._desk.gateway.serve(call)
+            say = self._api.native_say if answer.native else self._api.say
+            await _send(send, answer.headers, await self.told(call, answer, say(answer.body or {}, call.shown)))
 
     async def _refuse(self, scope: Scope, send: Send, error: Exception, call_id: str) -> None:
         status, headers, body = self._api.error(error, call_id)
@@ -157,7 +159,7 @@ class ApiEndpoint:
         except (Exception, asyncio.CancelledError) as error:
             if not events.begun:
                 raise
-            await events.write(frames.fail(_stopping() if isinstance(error, asyncio.CancelledError) else error, call.shown_id))
+            await events.write(frames.fail(stopping() if isinstance(error, asyncio.CancelledError) else error, call.shown_id))
             await events.end()
 
     async def _relay(self, call: Call, answer: Answer, frames: Frames, events: EventStream) -> None:
@@ -206,7 +208,7 @@ def _shown_id(headers: Mapping[str, str], call_id: str) -> str:
     return headers.get("x-litellm-call-id", call_id)[:128]
 
 
-def _stopping() -> OurError:
+def stopping() -> OurError:
     return OurError("The gateway is stopping. Try again.", status=503, type="service_unavailable", headers={"x-should-retry": "true"})
 
 

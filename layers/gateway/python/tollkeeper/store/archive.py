@@ -27,7 +27,7 @@ class Archive:
     def __init__(self, table: Table, clock: Clock, *, seconds: int) -> None:
         self._table = table
         self._clock = clock
-        self._seconds = seconds
+        self.seconds = seconds
 
     async def keep(self, kind: str, identifier: str, owner: str, value: Any) -> bool:
         """Whether it was kept: what is larger than so many parts is not, nor what has somebody else's name. Raises StoreUnavailable."""
@@ -35,7 +35,7 @@ class Archive:
         pieces = [text[start : start + PART_CHARACTERS] for start in range(0, len(text), PART_CHARACTERS)]
         if len(pieces) > MAX_PARTS:
             return False
-        pk, ends = kept_pk(kind, identifier), int(self._clock.now()) + self._seconds
+        pk, ends = kept_pk(kind, identifier), int(self._clock.now()) + self.seconds
         there = await self._table.get(pk, part_sk(0), consistent=True)
         if there is not None and there["owner"] != owner:
             return False

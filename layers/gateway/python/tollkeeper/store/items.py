@@ -41,6 +41,8 @@ counters
   its lines      batch#<id>/lines     <line number in 9 digits>
   open batches   batches              <batch id>
   who has what   <scope>/files        <file id>     (and <scope>/batches; scope: key#<hash>, user#<id>, team#<id>)
+  background     background#<response id>   job     (background/: responses that are made while nobody waits)
+  open ones      background           <response id>
   upload         upload#<id>          upload        its parts: part#<part id>
   breaker        routing#<group>      breaker#<deployment>      (routing/cells.py)
   its statistics routing#<group>      use#<deployment>#minute#<minute since epoch>   (routing/statistics.py)
@@ -281,6 +283,11 @@ BREAKER_PREFIX, USE_PREFIX, CANARY_PREFIX = "breaker#", "use#", "canary#"
 
 FILE_SK, BATCH_SK, UPLOAD_SK = "file", "batch", "upload"
 OPEN_BATCHES_PK = "batches"
+BACKGROUND_SK, OPEN_BACKGROUND_PK = "job", "background"
+
+
+def background_pk(response_id: str) -> str:
+    return scope_pk("background", response_id)
 
 
 def file_pk(file_id: str) -> str:
