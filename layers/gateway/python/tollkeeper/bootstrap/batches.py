@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tollkeeper.edge.door import Door
+from tollkeeper.edge.later import later
 from tollkeeper.edge.routes import Row
 from tollkeeper.errors import StoreUnavailable
 
@@ -18,10 +19,25 @@ log = logging.getLogger("tollkeeper.batches")
 _DAY = 86_400
 
 
+_PATHS = (
+    "/files", "/files/{file_id}", "/files/{file_id}/content",
+    "/uploads", "/uploads/{upload_id}/parts", "/uploads/{upload_id}/complete", "/uploads/{upload_id}/cancel",
+    "/batches", "/batches/{batch_id}", "/batches/{batch_id}/cancel",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class BatchParts:
     worker: "Worker"
     rows: list[Row]
+
+
+def batch_rows(running: "Running") -> list[Row]:
+    """Their endpoints, loaded when one is used. None: the installation has nowhere to keep files."""
+    if running.installation.objects is None:
+        return []
+    paths = [prefix + path for path in _PATHS for prefix in ("/v1", "")]
+    return later(paths, lambda: running.batches.rows if running.batches else (), running.installation.clock)
 
 
 def batch_parts(running: "Running") -> BatchParts | None:

@@ -2,20 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp
 
 from tollkeeper.bootstrap.installation import Installation
-from tollkeeper.bootstrap.rotation import rotate_keys
 from tollkeeper.bootstrap.running import Running
-from tollkeeper.bootstrap.sinks import outbox_of
 from tollkeeper.edge.lazy import LazyApp
-from tollkeeper.ledger.roller import Roller
-from tollkeeper.ledger.stream import nobody, roll_event
 from tollkeeper.settings import Settings
-from tollkeeper.sinks.outbox import Outbox
 from tollkeeper.telemetry import log
+
+if TYPE_CHECKING:
+    from tollkeeper.sinks.outbox import Outbox
 
 
 def lambda_app(build: Callable[[Running], ASGIApp]) -> tuple[ASGIApp, Callable[[], Awaitable[None]]]:
@@ -42,6 +40,8 @@ def janitor_handler() -> Callable[[object, object], dict[str, int]]:
 
     What its role needs for the second, bootstrap/rotation.py says; for the third, the providers' secrets.
     """
+    from tollkeeper.bootstrap.rotation import rotate_keys
+
     settings = Settings.from_env()
     log.configure(settings.log_level, json=True)
     installation = Installation(settings)
@@ -73,6 +73,10 @@ def janitor_handler() -> Callable[[object, object], dict[str, int]]:
 
 def rollup_handler() -> Callable[[Mapping[str, Any], object], dict[str, list[dict[str, str]]]]:
     """A Lambda handler for the ledger table's stream. Answers `{"batchItemFailures": [{"itemIdentifier": <sequence number>}]}`."""
+    from tollkeeper.bootstrap.sinks import outbox_of
+    from tollkeeper.ledger.roller import Roller
+    from tollkeeper.ledger.stream import nobody, roll_event
+
     settings = Settings.from_env()
     log.configure(settings.log_level, json=True)
     installation = Installation(settings)

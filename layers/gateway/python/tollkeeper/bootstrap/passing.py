@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tollkeeper.bootstrap.batches import door_of
+from tollkeeper.edge.later import later
 from tollkeeper.edge.passage import Passage
 from tollkeeper.edge.passthrough import PassThrough
 from tollkeeper.edge.routes import Row
@@ -44,24 +45,36 @@ def pass_through(running: "Running") -> PassThrough:
 
 def tool_rows(running: "Running") -> list[Row]:
     """The MCP gateway's; without servers it answers all the same, with no tools."""
-    from tollkeeper.edge.mcp import McpEdge
-    from tollkeeper.providers.mcp_client import McpClient
-
     installation = running.installation
     servers = [upstream for upstream in installation.snapshot.upstreams if upstream.kind == "mcp"]
-    client, heartbeat = McpClient(upstreams_of(running)), installation.settings.heartbeat_seconds
-    return McpEdge(door_of(running), client, toll_of(running), servers, heartbeat_seconds=heartbeat).routes()
+
+    def build() -> list[Row]:
+        from tollkeeper.edge.mcp import McpEdge
+        from tollkeeper.providers.mcp_client import McpClient
+
+        client, heartbeat = McpClient(upstreams_of(running)), installation.settings.heartbeat_seconds
+        return McpEdge(door_of(running), client, toll_of(running), servers, heartbeat_seconds=heartbeat).routes()
+
+    paths = ("/mcp", "/mcp/", "/mcp/{servers}", *(f"/{server.name}/mcp" for server in servers))
+    return later((*paths, "/mcp-rest/tools/list", "/mcp-rest/tools/call"), build, installation.clock)
 
 
 def agent_rows(running: "Running") -> list[Row]:
-    from tollkeeper.edge.a2a import AgentsEdge
-    from tollkeeper.edge.a2a_model import ModelAgent
-
     installation = running.installation
     agents = [upstream for upstream in installation.snapshot.upstreams if upstream.kind == "agent"]
-    model_agent = ModelAgent(running.gateway, heartbeat_seconds=installation.settings.heartbeat_seconds)
-    return AgentsEdge(door_of(running), upstreams_of(running), toll_of(running), model_agent, agents).routes()
+
+    def build() -> list[Row]:
+        from tollkeeper.edge.a2a import AgentsEdge
+        from tollkeeper.edge.a2a_model import ModelAgent
+
+        model_agent = ModelAgent(running.gateway, heartbeat_seconds=installation.settings.heartbeat_seconds)
+        return AgentsEdge(door_of(running), upstreams_of(running), toll_of(running), model_agent, agents).routes()
+
+    cards = (".well-known/agent-card.json", ".well-known/agent.json")
+    paths = ("", "/", "/message/send", "/message/stream", *(f"/{card}" for card in cards))
+    return later((*(f"/a2a/{{agent}}{path}" for path in paths), "/v1/agents"), build, installation.clock)
 
 
-def toll_of(running: "Running") -> Toll:
+def toll_of(running: "Running") -> "Toll":
+
     return Toll(running.gateway, running.doorkeeper, running.authenticator, running.installation.clock)

@@ -12,25 +12,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tollkeeper.admission.doorkeeper import MIN_OUTPUT_TOKENS, Doorkeeper
 from tollkeeper.admission.guards import Guards
-from tollkeeper.admission.housekeeping import Housekeeping
 from tollkeeper.admission.payer import Policy
-from tollkeeper.admission.probing import Prober, Schedule
 from tollkeeper.admission.spending import Spending
 from tollkeeper.alerts.budgets import alert_of
 from tollkeeper.alerts.outages import outage_of
 from tollkeeper.auth.durations import after
-from tollkeeper.auth.shelves import Shelves
 from tollkeeper.bootstrap.alerts import alerting_of, thresholds_of
 from tollkeeper.bootstrap.background import background_of
-from tollkeeper.bootstrap.batches import BatchParts, batch_parts, sweep_files
+from tollkeeper.bootstrap.batches import BatchParts, batch_parts, batch_rows, sweep_files
 from tollkeeper.bootstrap.guardrails import guardrails_of
 from tollkeeper.bootstrap.identity import Newcomers, authenticator_of
 from tollkeeper.bootstrap.installation import Installation
 from tollkeeper.bootstrap.passing import agent_rows, pass_through, tool_rows
 from tollkeeper.bootstrap.rotation import rotate_for_ever
-from tollkeeper.bootstrap.sinks import outbox_of
 from tollkeeper.budgets.hold import BudgetEvent, Options
-from tollkeeper.budgets.janitor import Janitor
 from tollkeeper.budgets.reserve import Budgets
 from tollkeeper.budgets.windows import zone_named
 from tollkeeper.config.snapshot import Deployment, Snapshot
@@ -42,8 +37,6 @@ from tollkeeper.edge.responses_background import Background
 from tollkeeper.errors import StoreUnavailable
 from tollkeeper.ledger.book import Ledger
 from tollkeeper.ledger.content import ContentLog
-from tollkeeper.ledger.roller import Roller
-from tollkeeper.ledger.stream import Pump, nobody
 from tollkeeper.limits.rate import Limits
 from tollkeeper.pipeline import Gateway
 from tollkeeper.providers.client import ProviderClient
@@ -51,16 +44,19 @@ from tollkeeper.routing.breaker import Cell
 from tollkeeper.routing.checks import HealthLog
 from tollkeeper.routing.fleet import Fleet
 from tollkeeper.routing.live import LiveGroups
-from tollkeeper.sinks.outbox import Outbox
 from tollkeeper.store.archive import Archive
 from tollkeeper.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from tollkeeper.admin.parts import AdminServices
+    from tollkeeper.admission.housekeeping import Housekeeping
+    from tollkeeper.admission.probing import Prober
     from tollkeeper.bootstrap.drift import DriftRounds
     from tollkeeper.bootstrap.exports import ExportParts
     from tollkeeper.bootstrap.watch import Watch
+    from tollkeeper.ledger.stream import Pump
     from tollkeeper.reports.reader import Reader
+    from tollkeeper.sinks.outbox import Outbox
 
 KEEP_DAYS = 30
 READY_PROBE = ("ready", "ready")
@@ -83,10 +79,9 @@ class Running:
         self.budgets = Budgets(store.counters, clock, self.options, self._budget_event)
         self.spending = Spending(self.budgets, store.counters, clock, _zone(snapshot))
         self.doorkeeper = _doorkeeper(installation, self.budgets, self.spending, self.metrics)
-        self.outbox = outbox_of(installation)
+        self.outbox = _outbox(installation)
         self.pump = _pump(installation, self.outbox)
         self.content = ContentLog(installation.objects, store.ledger, clock) if installation.objects is not None else None
-        self.housekeeping = Housekeeping(Janitor(store.counters, clock, self.options, self._budget_event), ledger, clock, self.content)
         self.client = ProviderClient(
             installation.transport,
             installation.credentials,
@@ -109,6 +104,14 @@ class Running:
             content=self.content,
             health=self.fleet,
         )
+
+    @cached_property
+    def housekeeping(self) -> "Housekeeping":
+        from tollkeeper.admission.housekeeping import Housekeeping
+        from tollkeeper.budgets.janitor import Janitor
+
+        counters, clock = self.installation.store.counters, self.installation.clock
+        return Housekeeping(Janitor(counters, clock, self.options, self._budget_event), self.ledger, clock, self.content)
 
     @cached_property
     def reader(self) -> "Reader":
@@ -214,7 +217,7 @@ class Running:
                 *checks.rows(),
                 *GuardrailsEdge(self.gateway, self.guards, self.installation.clock, max_bytes).rows(),
                 *self._overview().rows(),
-                *(self.batches.rows if self.batches else ()),
+                *batch_rows(self),
                 *through.rows(self.installation.snapshot.upstreams),
                 *tool_rows(self),
                 *agent_rows(self),
@@ -234,7 +237,9 @@ class Running:
         return HealthLog(self.installation.store.counters, self.installation.clock)
 
     @cached_property
-    def prober(self) -> Prober:
+    def prober(self) -> "Prober":
+        from tollkeeper.admission.probing import Prober, Schedule
+
         schedule = Schedule.of(self.installation.snapshot)
         return Prober(
             self.gateway.serve,
@@ -251,6 +256,7 @@ class Running:
         if self.alerting is None:
             return None
         from tollkeeper.admission.owners import Owners
+        from tollkeeper.auth.shelves import Shelves
         from tollkeeper.bootstrap.watch import Watch
 
         store, clock = self.installation.store, self.installation.clock
@@ -321,10 +327,22 @@ def _retention(snapshot: Snapshot) -> Callable[[float], int] | None:
     return (lambda started: max(after(started, period), int(started) + _SHORTEST_RETENTION)) if period else None
 
 
-def _pump(installation: Installation, outbox: Outbox | None) -> Pump | None:
+def _outbox(installation: Installation) -> "Outbox | None":
+    settings = installation.snapshot.settings.get("litellm_settings", {})
+    if not any(settings.get(name) for name in ("callbacks", "success_callback", "failure_callback")):
+        return None
+    from tollkeeper.bootstrap.sinks import outbox_of
+
+    return outbox_of(installation)
+
+
+def _pump(installation: Installation, outbox: "Outbox | None") -> "Pump | None":
     store, clock = installation.store, installation.clock
     if store.stream is None:
         return None
+    from tollkeeper.ledger.roller import Roller
+    from tollkeeper.ledger.stream import Pump, nobody
+
     return Pump(store.stream, store.ledger, Roller(store.ledger, clock), clock, outbox.note if outbox else nobody)
 
 

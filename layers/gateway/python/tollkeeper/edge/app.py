@@ -1,7 +1,7 @@
 """The proxy's ASGI app: every LLM route, with and without /v1."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -79,10 +79,14 @@ def _routes(parts: EdgeParts) -> list[BaseRoute]:
         ("GET", "/health/readiness", health.readiness),
         *parts.rows,
     ]
+    return routes_of(rows, parts.clock)
+
+
+def routes_of(rows: Iterable[Row], clock: Clock) -> list[BaseRoute]:
     paths: dict[str, dict[str, ASGIApp]] = {}
     for method, path, app in rows:
         paths.setdefault(path, {})[method] = app
-    return [Route(path, _Endpoint(methods, parts.clock)) for path, methods in paths.items()]
+    return [Route(path, _Endpoint(methods, clock)) for path, methods in paths.items()]
 
 
 class _Endpoint:
