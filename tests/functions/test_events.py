@@ -155,7 +155,8 @@ def test_the_janitor_function_sweeps_again_and_again(tmp_path: Path):
 
 
 def test_the_batches_function_finds_nothing_to_do(tmp_path: Path):
-    assert managed("batches", load(BACKGROUND["batches"]) * 2, tmp_path) == [{"slices": 0}, {"slices": 0}]
+    nothing = {"slices": 0, "responses": 0}
+    assert managed("batches", load(BACKGROUND["batches"]) * 2, tmp_path) == [nothing, nothing]
 
 
 def test_the_rollup_function_adds_up_what_it_can_and_reports_the_rest(tmp_path: Path):
