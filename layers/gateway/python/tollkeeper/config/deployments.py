@@ -16,6 +16,7 @@ from tollkeeper.catalog.providers import PROVIDERS, Provider, base_url_for, dial
 from tollkeeper.catalog.vertex import located
 from tollkeeper.config.adjustments import Adjustments, by_the_hour, with_changes
 from tollkeeper.config.auth import AuthReader
+from tollkeeper.config.batch_storage import BatchStorageReader
 from tollkeeper.config.findings import Findings, Path, did_you_mean
 from tollkeeper.config.labels import abilities, labels_of, windows_of
 from tollkeeper.config.litellm_keys import SECRET_KEYS, is_billed
@@ -23,7 +24,7 @@ from tollkeeper.config.pinned import PriceFile
 from tollkeeper.config.pricing import priced
 from tollkeeper.config.references import References
 from tollkeeper.config.schema import MODES, Entry, Info, Params, check
-from tollkeeper.config.snapshot import Deployment, PriceBook, Prices
+from tollkeeper.config.snapshot import BatchStorage, Deployment, PriceBook, Prices
 from tollkeeper.config.targets import Target, target_of
 from tollkeeper.money import usd_to_nano
 
@@ -152,6 +153,7 @@ class _Builder:
             wildcard_prices=self._price_book(provider) if "*" in model and prices is None else PriceBook(),
             mock_response=params.mock_response,
             mode=profile.get("mode", "chat") if info.mode is None else self._mode(),
+            batch_storage=self._batch_storage(provider),
             access_groups=tuple(info.access_groups or ()),
             info={**profile, **info.model_dump(exclude_unset=True)},
         )
@@ -245,6 +247,11 @@ class _Builder:
         if mode not in MODES:
             self._findings.error((*self._path, "model_info", "mode"), f"there is no mode {mode}", did_you_mean(mode, MODES, "write chat"))
         return mode
+
+    def _batch_storage(self, provider: Provider) -> BatchStorage | None:
+        here = (*self._path, "litellm_params")
+        reader = BatchStorageReader(provider.name, self._params, here, self._shop.references, self._findings)
+        return reader.read(batch_only=self._info.mode == "batch")
 
     def _profile(self, target: Target) -> dict[str, Any]:
         """What is known of the model, as model_info says it; what the entry says itself comes before it."""

@@ -21,7 +21,7 @@ are litellm_params (sent upstream) and model_info (free-form). In an open sectio
 SECRET_KEYS = _words("""
     api_key azure_ad_token tenant_id client_id client_secret azure_password azure_username aws_access_key_id aws_secret_access_key
     aws_session_token aws_web_identity_token vertex_credentials valkey_password master_key database_url redis_password redis_url
-    litellm_license password
+    litellm_license password s3_access_key_id s3_secret_access_key s3_session_token
 """)
 """Credentials, wherever they stand: kept as references, never resolved at compile time, never shown."""
 
@@ -109,6 +109,8 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
         vertex_location vertex_credentials azure_ad_token azure_scope tenant_id client_id client_secret tags tag_regex region_name
         silent_model cooldown_time allowed_fails allowed_fails_policy auto_router_config auto_router_default_model
         auto_router_embedding_model auto_router_config_path complexity_router_config complexity_router_default_model
+        aws_batch_role_arn s3_bucket_name s3_output_bucket_name s3_region_name s3_endpoint_url s3_encryption_key_id s3_access_key_id
+        s3_secret_access_key s3_session_token gcs_bucket_name bucket_name
     """),
     "model_info": _words("""
         disable_background_health_check id mode base_model access_groups access_windows region labels max_tokens

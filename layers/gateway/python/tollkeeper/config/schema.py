@@ -107,6 +107,17 @@ class Params(Section):
     vertex_project: Name | None = None
     vertex_location: Text | None = None
     vertex_credentials: Text | dict[str, Any] | None = None
+    aws_batch_role_arn: Text | None = None
+    s3_bucket_name: Text | None = None
+    s3_output_bucket_name: Text | None = None
+    s3_region_name: Text | None = None
+    s3_endpoint_url: Text | None = None
+    s3_encryption_key_id: Text | None = None
+    s3_access_key_id: Text | None = None
+    s3_secret_access_key: Text | None = None
+    s3_session_token: Text | None = None
+    gcs_bucket_name: Text | None = None
+    bucket_name: Text | None = None
     azure_ad_token: Text | None = None
     azure_scope: Text | None = None
     tenant_id: Text | None = None

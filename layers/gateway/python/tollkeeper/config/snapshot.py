@@ -33,6 +33,26 @@ class Auth:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchStorage:
+    """The bucket, and the folder in it, through which a provider takes batches and gives results (config/batch_storage.py)."""
+
+    bucket: str
+    folder: str = ""
+    output_bucket: str = ""
+    """Where results go; empty: the same."""
+    region: str = ""
+    """Empty: the deployment's."""
+    endpoint: str = ""
+    """An address of the store itself, where it is not its cloud's."""
+    role: str = ""
+    """ARN of the role that AWS's job runs as."""
+    encryption_key: str = ""
+    """The KMS key of the results."""
+    keys: dict[str, Secret] = field(default_factory=dict)
+    """The bucket's own AWS keys: access_key, secret_key, token. Empty: the deployment's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """A price in femto-dollars per unit. `tiers` are (threshold, price): a call whose input tokens exceed a threshold pays that price
     for all its tokens when `whole` (how every provider with thresholds bills), ordered ascending.
@@ -192,6 +212,7 @@ class Deployment:
     """For a wildcard row (`openai/*`) without prices of its own: the provider's price list by upstream model name."""
     mock_response: Any = None
     mode: str = "chat"
+    batch_storage: BatchStorage | None = None
     access_groups: tuple[str, ...] = ()
     info: dict[str, Any] = field(default_factory=dict)
     """model_info as given, over what catalog/models.py knows of the model."""
@@ -326,6 +347,7 @@ def _deployment(row: dict[str, Any]) -> Deployment:
             **row,
             "api_key": _secret(row.get("api_key")),
             "auth": _auth(row.get("auth") or {}),
+            "batch_storage": _batch_storage(row.get("batch_storage")),
             "access_windows": tuple(AccessWindow(**{**found, "days": tuple(found["days"])}) for found in row.get("access_windows") or ()),
             "prices": prices_of(row["prices"]) if row.get("prices") else None,
             "wildcard_prices": PriceBook(tuple(PricePattern(entry["pattern"], prices_of(entry["prices"])) for entry in book["patterns"])),
@@ -346,7 +368,15 @@ def _rate(rate: dict[str, Any]) -> Rate:
 
 
 def _auth(row: dict[str, Any]) -> Auth:
-    return Auth(row.get("scheme", ""), {name: Secret(found["source"], found["value"]) for name, found in row.get("params", {}).items()})
+    return Auth(row.get("scheme", ""), _secrets(row.get("params", {})))
+
+
+def _batch_storage(row: dict[str, Any] | None) -> BatchStorage | None:
+    return BatchStorage(**{**row, "keys": _secrets(row["keys"])}) if row else None
+
+
+def _secrets(rows: dict[str, dict[str, str]]) -> dict[str, Secret]:
+    return {name: Secret(found["source"], found["value"]) for name, found in rows.items()}
 
 
 def _upstream(row: dict[str, Any]) -> Upstream:

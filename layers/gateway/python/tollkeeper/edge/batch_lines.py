@@ -7,10 +7,9 @@ from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal
 from tollkeeper.batches.lines import Line, LineFault
 from tollkeeper.batches.native.base import Intake
-from tollkeeper.batches.native.choice import runs_natively
 from tollkeeper.batches.owner import Owner
 from tollkeeper.batches.runner import LineAnswer, NativeRun
-from tollkeeper.edge.batch_native import Books, GatewayNative
+from tollkeeper.edge.batch_native import Books, run_of
 from tollkeeper.edge.completions import COMPLETIONS_API
 from tollkeeper.edge.openai import CHAT_API
 from tollkeeper.edge.plain import EMBEDDINGS_API
@@ -62,12 +61,12 @@ class GatewayLines:
         call = _call(APIS[intake.endpoint], Line(0, "", {**_SAMPLE, "model": model}, 0), principal)
         rows = (await self._gateway.group(call)).deployments
         if deployment_id is not None:
-            found = next((row for row in rows if row.id == deployment_id), None)
+            rows = tuple(row for row in rows if row.id == deployment_id)
         elif await self._books.has_hard_budget(principal, model):
-            found = None
-        else:
-            found = next((row for row in rows if runs_natively(row, intake)), None)
-        return GatewayNative(self._books, found, principal, model, intake.endpoint) if found is not None else None
+            return None
+        has_it = deployment_id is not None
+        runs = (run_of(self._books, row, principal, model, intake, has_it=has_it) for row in rows)
+        return next((run for run in runs if run is not None), None)
 
     async def lost(self, owner: Owner, endpoint: str, line: Line, *, call_id: str, shown_id: str, at: float) -> str:
         entry = Entry(

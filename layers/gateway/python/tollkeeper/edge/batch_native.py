@@ -8,9 +8,9 @@ from tollkeeper.admission.payer import payer_of
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal
 from tollkeeper.batches.lines import Line, LineFault
-from tollkeeper.batches.native.base import Asked, Handed, NativeAnswer, Request
+from tollkeeper.batches.native.base import Asked, BatchFormat, Handed, Intake, NativeAnswer, Request
 from tollkeeper.batches.native.calls import Calls
-from tollkeeper.batches.native.choice import format_for
+from tollkeeper.batches.native.choice import format_for, runs_natively
 from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Deployment
 from tollkeeper.dialects.base import Json
@@ -53,13 +53,20 @@ class Books:
         return self.doorkeeper.is_capped(payer)
 
 
+def run_of(books: Books, row: Deployment, principal: Principal, alias: str, intake: Intake, *, has_it: bool) -> "GatewayNative | None":
+    """`has_it`: the batch is there already. None: this deployment's provider does not take such a batch."""
+    way = format_for(row, Asked(alias, intake.endpoint, int(books.clock.now())))
+    if way is None or not (has_it or runs_natively(row, intake)):
+        return None
+    return GatewayNative(books, row, principal, alias, way)
+
+
 class GatewayNative:
     """Implements batches.runner.NativeRun."""
 
-    def __init__(self, books: Books, deployment: Deployment, principal: Principal, alias: str, endpoint: str) -> None:
+    def __init__(self, books: Books, deployment: Deployment, principal: Principal, alias: str, way: BatchFormat) -> None:
         self._books, self._deployment, self._principal, self._alias = books, deployment, principal, alias
-        asked = Asked(alias, endpoint, int(books.clock.now()))
-        self._format, self._calls = format_for(deployment, asked), Calls(books.client, books.clock)
+        self._format, self._calls = way, Calls(books.client, books.clock)
         self.deployment_id, self.by_number, self.repeatable = deployment.id, self._format.by_number, self._format.repeatable
 
     async def stage(self, lines: Sequence[Line], tag: str) -> str:

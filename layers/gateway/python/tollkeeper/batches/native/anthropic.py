@@ -7,11 +7,14 @@ from collections.abc import Sequence
 
 from tollkeeper.batches.lines import Line
 from tollkeeper.batches.native.base import (
+    CHAT,
     Asked,
     Handed,
+    Intake,
     NativeAnswer,
     Request,
     Steps,
+    at_home,
     chat_answer,
     chat_row,
     count,
@@ -39,6 +42,10 @@ class AnthropicBatches:
     def __init__(self, deployment: Deployment, asked: Asked) -> None:
         self._deployment, self._asked = deployment, asked
         self._headers: dict[str, str] = dict(_VERSION)
+
+    @staticmethod
+    def takes(deployment: Deployment, intake: Intake) -> bool:
+        return at_home(deployment, "anthropic") and intake.endpoint == CHAT
 
     def stage(self, lines: Sequence[Line], tag: str) -> Steps[str]:
         yield from ()

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import orjson
 
 from tollkeeper.batches.lines import Line
+from tollkeeper.catalog.providers import PROVIDERS
 from tollkeeper.config.snapshot import Deployment
 from tollkeeper.dialects import registry
 from tollkeeper.dialects.base import Json, Target
@@ -111,6 +112,11 @@ class BatchFormat(Protocol):
         ...
 
     def answer(self, row: Json) -> NativeAnswer: ...
+
+
+def at_home(deployment: Deployment, provider: str) -> bool:
+    """At the provider's own address; elsewhere where model_info.mode is `batch`, as anything may stand behind another one."""
+    return deployment.mode == "batch" or (deployment.provider == provider and deployment.base_url == PROVIDERS[provider].base_url)
 
 
 def wire_rows(lines: Sequence[Line], row_of: Callable[[Line], Json]) -> list[bytes]:

@@ -1,34 +1,47 @@
-"""Whose batches are run by whom: a deployment is handed its batches where the provider runs them, and everything else is run line by line.
+"""Whose batches are run by whom: a deployment is handed its batches where its provider runs them; the rest is run line by line."""
 
-openai, anthropic   at the provider's own address; elsewhere where model_info.mode is `batch`, as anything may stand behind it
-azure               where model_info.mode is `batch`: batches need a deployment of the type Global Batch or Data Zone Batch, and that
-                    one serves no single calls. https://learn.microsoft.com/azure/ai-foundry/openai/how-to/batch
-"""
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from tollkeeper.batches.native.anthropic import AnthropicBatches
-from tollkeeper.batches.native.base import CHAT, Asked, BatchFormat, Intake
-from tollkeeper.batches.native.openai import AZURE_ENDPOINTS, AzureBatches, OpenAIBatches
-from tollkeeper.catalog.providers import PROVIDERS
+from tollkeeper.batches.native.base import Asked, BatchFormat, Intake
+from tollkeeper.batches.native.bedrock import BedrockBatches
+from tollkeeper.batches.native.gemini import GeminiBatches
+from tollkeeper.batches.native.openai import AzureBatches, OpenAIBatches
+from tollkeeper.batches.native.vertex import VertexBatches
 from tollkeeper.config.snapshot import Deployment
 
 
+class _Way(NamedTuple):
+    takes: Callable[[Deployment, Intake], bool]
+    made: Callable[[Deployment, Asked], BatchFormat]
+
+
+_OF_PROVIDER: Mapping[str, _Way] = {
+    "azure": _Way(AzureBatches.takes, AzureBatches),
+    "bedrock": _Way(BedrockBatches.takes, BedrockBatches),
+    "gemini": _Way(GeminiBatches.takes, GeminiBatches),
+    "vertex_ai": _Way(VertexBatches.takes, VertexBatches),
+    "vertex_ai_beta": _Way(VertexBatches.takes, VertexBatches),
+}
+_OPENAI = _Way(OpenAIBatches.takes, OpenAIBatches)
+_OF_DIALECT: Mapping[str, _Way] = {
+    "anthropic_messages": _Way(AnthropicBatches.takes, AnthropicBatches),
+    "openai_chat": _OPENAI,
+    "openai_responses": _OPENAI,
+}
+
+
 def runs_natively(deployment: Deployment, intake: Intake) -> bool:
-    if deployment.provider == "azure":
-        return deployment.mode == "batch" and intake.endpoint in AZURE_ENDPOINTS
-    if deployment.dialect == "anthropic_messages":
-        return _at_home(deployment, "anthropic") and intake.endpoint == CHAT
-    return deployment.dialect in {"openai_chat", "openai_responses"} and _at_home(deployment, "openai")
+    way = _way(deployment)
+    return way is not None and way.takes(deployment, intake)
 
 
-def format_for(deployment: Deployment, asked: Asked) -> BatchFormat:
-    """For a deployment that `runs_natively`."""
-    if deployment.provider == "azure":
-        return AzureBatches(deployment, asked)
-    if deployment.dialect == "anthropic_messages":
-        return AnthropicBatches(deployment, asked)
-    return OpenAIBatches(deployment, asked)
+def format_for(deployment: Deployment, asked: Asked) -> BatchFormat | None:
+    """None: nobody runs batches of such a deployment but the gateway."""
+    way = _way(deployment)
+    return way.made(deployment, asked) if way is not None else None
 
 
-def _at_home(deployment: Deployment, provider: str) -> bool:
-    row = PROVIDERS[provider]
-    return deployment.mode == "batch" or (deployment.provider == provider and deployment.base_url == row.base_url)
+def _way(deployment: Deployment) -> _Way | None:
+    return _OF_PROVIDER.get(deployment.provider) or _OF_DIALECT.get(deployment.dialect)

@@ -9,7 +9,21 @@ from typing import Any
 import orjson
 
 from tollkeeper.batches.lines import Line
-from tollkeeper.batches.native.base import Asked, Handed, NativeAnswer, Request, Steps, count, dicts, fields, named, tree_of, wire_rows
+from tollkeeper.batches.native.base import (
+    Asked,
+    Handed,
+    Intake,
+    NativeAnswer,
+    Request,
+    Steps,
+    at_home,
+    count,
+    dicts,
+    fields,
+    named,
+    tree_of,
+    wire_rows,
+)
 from tollkeeper.config.snapshot import Deployment
 from tollkeeper.dialects.base import Json
 from tollkeeper.errors import UpstreamFailed
@@ -36,6 +50,10 @@ class OpenAIBatches:
 
     def __init__(self, deployment: Deployment, asked: Asked) -> None:
         self._deployment, self._asked = deployment, asked
+
+    @staticmethod
+    def takes(deployment: Deployment, intake: Intake) -> bool:
+        return at_home(deployment, "openai")
 
     def stage(self, lines: Sequence[Line], tag: str) -> Steps[str]:
         data = _form(tag, b"\n".join(wire_rows(lines, self.row_of)))
@@ -105,7 +123,14 @@ class OpenAIBatches:
 
 
 class AzureBatches(OpenAIBatches):
-    """`{resource}/openai/batches?api-version=…`, or below `/openai/v1`; a line's model is the name of the deployment."""
+    """`{resource}/openai/batches?api-version=…`, or below `/openai/v1`; a line's model is the name of the deployment.
+
+    Batches need a deployment of the type Global Batch or Data Zone Batch, which serves no single calls: model_info.mode says so.
+    """
+
+    @staticmethod
+    def takes(deployment: Deployment, intake: Intake) -> bool:
+        return deployment.mode == "batch" and intake.endpoint in AZURE_ENDPOINTS
 
     def _endpoint(self) -> str:
         return AZURE_ENDPOINTS[self._asked.endpoint]
