@@ -23,6 +23,7 @@ from tollkeeper.reports import focus, receipts
 from tollkeeper.reports.athena import FORMATS, ddl
 from tollkeeper.reports.export_files import ExportUnusable, ledger_entries, read_export
 from tollkeeper.reports.export_writer import Place, write_export
+from tollkeeper.reports.focus_rules import PRESENT, quarrels, violations
 from tollkeeper.reports.invoices import invoice_of, reconcile
 from tollkeeper.reports.tabular import COLUMNS, csv_lines, row_of
 from tollkeeper.store.attributes import marshal
@@ -148,34 +149,74 @@ async def test_the_embedded_store_exports_days_of_its_ledger(tmp_path: Path) -> 
 
 
 def test_focus_rows_keep_to_the_specification() -> None:
-    rows = focus.focus_rows(FOUND)
-    assert [focus.violations(row) for row in rows] == [[]] * len(rows)
-    assert sum(Decimal(row["EffectiveCost"] or 0) for row in rows) * 10**9 == sum(item["cost"] for item in FOUND)
+    tiered = [{**FOUND[0], "service_tier": "batch", "cost": 90, "cost_parts": {"input": 100, "discount": 10}}]
+    rows = focus.focus_rows([*FOUND, *tiered])
+    assert [violations(row) for row in rows] == [[]] * len(rows)
+    assert quarrels(rows) == []
+    assert sum(Decimal(row["EffectiveCost"] or 0) for row in rows) * 10**9 == sum(item["cost"] for item in FOUND) + 90
+    assert sum(Decimal(row["ListCost"] or 0) for row in rows) * 10**9 == sum(item["cost"] for item in FOUND) + 100
     assert {row["BillingPeriodEnd"] for row in rows} == {"2026-12-01T00:00:00Z"}
     assert all(list(row) == list(focus.COLUMNS) for row in rows)
+    assert [row["SkuPriceDetails"] for row in rows if row["SkuPriceDetails"]] == ['{"x_ServiceTier":"batch"}']
+
+
+def test_what_a_price_is_called_does_not_change_with_the_price_list() -> None:
+    """SkuPriceId-C-009-M: it stays the same over time."""
+    names = {version: focus.focus_rows([{**FOUND[0], "price_version": version}])[0]["SkuPriceId"] for version in ("1", "2")}
+    assert names["1"] == names["2"]
 
 
 @pytest.mark.parametrize(
-    ("change", "column"),
+    ("change", "rule"),
     [
-        ({"BilledCost": None}, "BilledCost"),
-        ({"BilledCost": "1,5"}, "BilledCost"),
-        ({"BilledCost": "NaN"}, "BilledCost"),
-        ({"ChargeCategory": "usage"}, "ChargeCategory"),
-        ({"ChargePeriodStart": "2026-11-01"}, "ChargePeriodStart"),
-        ({"ChargePeriodEnd": "2026-11-01T00:00:00Z", "ChargePeriodStart": "2026-11-02T00:00:00Z"}, "ChargePeriodEnd"),
-        ({"BillingCurrency": "usd"}, "BillingCurrency"),
-        ({"PricingQuantity": None}, "PricingQuantity"),
-        ({"ConsumedUnit": None}, "ConsumedUnit"),
-        ({"SkuPriceId": None}, "SkuPriceId"),
-        ({"ServiceCategory": "AI"}, "ServiceCategory"),
-        ({"Tags": "a=b"}, "Tags"),
-        ({"Team": "red"}, "Team"),
+        ({"BilledCost": None}, "BilledCost-C-001-M"),
+        ({"BilledCost": "1,5"}, "BilledCost-C-003-M"),
+        ({"BilledCost": "NaN"}, "BilledCost-C-003-M"),
+        ({"ListCost": "1E-9"}, "ListCost-C-002-M"),
+        ({"PricingQuantity": "+3"}, "PricingQuantity-C-002-M"),
+        ({"InvoiceIssuerName": "acme"}, "BilledCost-C-004-C"),
+        ({"BillingAccountType": None}, "BillingAccountType-C-005-C"),
+        ({"ChargeCategory": "usage"}, "ChargeCategory-C-003-M"),
+        ({"ChargeCategory": "Tax"}, "PricingQuantity-C-004-C"),
+        ({"ChargeCategory": "Purchase"}, "ChargeFrequency-C-004-C"),
+        ({"ChargeClass": "Refund"}, "ChargeClass-C-005-C"),
+        ({"ChargeFrequency": "Monthly"}, "ChargeFrequency-C-003-M"),
+        ({"PricingCategory": "On Demand"}, "PricingCategory-C-007-M"),
+        ({"ChargePeriodStart": "2026-11-01"}, "ChargePeriodStart-C-002-M"),
+        ({"ChargePeriodStart": "2026-11-01T00:00:00.000Z"}, "ChargePeriodStart-C-002-M"),
+        ({"BillingPeriodStart": "2026-11-01T00:00:00+00:00"}, "BillingPeriodStart-C-002-M"),
+        ({"ChargePeriodEnd": "2026-11-01T00:00:00Z", "ChargePeriodStart": "2026-11-02T00:00:00Z"}, "ChargePeriodEnd-C-004-M"),
+        ({"BillingCurrency": "usd"}, "BillingCurrency-C-006-M"),
+        ({"PricingQuantity": None}, "PricingQuantity-C-005-C"),
+        ({"PricingUnit": "tokens"}, "PricingUnit-C-003-O"),
+        ({"ConsumedUnit": None}, "ConsumedUnit-C-004-C"),
+        ({"SkuPriceId": None}, "SkuPriceId-C-005-C"),
+        ({"SkuMeter": None}, "SkuMeter-C-003-C"),
+        ({"SkuPriceDetails": '{"x_A": {}}'}, "SkuPriceDetails-C-001-M"),
+        ({"SubAccountId": None}, "SubAccountName-C-003-C"),
+        ({"ServiceCategory": "AI"}, "ServiceCategory-C-003-M"),
+        ({"ServiceSubcategory": "Chat"}, "ServiceSubcategory-C-004-M"),
+        ({"Tags": "a=b"}, "Tags-C-001-M"),
+        ({"Team": "red"}, "ColumnHandling-A-009-M"),
+        ({"x_my team": "red"}, "ColumnHandling-A-009-M"),
     ],
 )
-def test_a_row_against_the_specification_is_told(change: dict[str, Any], column: str) -> None:
-    row = {**focus.focus_rows(FOUND)[0], **change}
-    assert any(line.startswith(f"{column}: ") for line in focus.violations(row))
+def test_a_row_against_the_specification_is_told_by_its_rule(change: dict[str, Any], rule: str) -> None:
+    row = {**next(row for row in focus.focus_rows(FOUND) if row["SubAccountId"] and row["BilledCost"] != "0.000000000"), **change}
+    assert any(line.startswith(f"{rule}: ") for line in violations(row))
+
+
+@pytest.mark.parametrize("column", PRESENT)
+def test_a_column_that_the_specification_wants_is_there(column: str) -> None:
+    row = dict(focus.focus_rows(FOUND)[0])
+    del row[column]
+    assert f"CostAndUsage-{PRESENT[column]}: {column} is missing" in violations(row)
+
+
+def test_what_a_thing_belongs_to_is_one_and_the_same_in_all_rows() -> None:
+    row = focus.focus_rows(FOUND)[0]
+    assert quarrels([row, {**row, "SkuId": "other"}])[0].startswith("SkuPriceId-C-008-M: ")
+    assert quarrels([row, {**row, "ServiceCategory": "Web"}])[0].startswith("ServiceName-C-005-C: ")
 
 
 @pytest.mark.parametrize("form", FORMATS)

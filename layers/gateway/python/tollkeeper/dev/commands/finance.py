@@ -18,7 +18,7 @@ from tollkeeper.clock import iso
 from tollkeeper.dev.commands.rollup import State, on_store
 from tollkeeper.errors import BadRequest
 from tollkeeper.ledger.rebuild import entries_of
-from tollkeeper.reports import athena, focus, invoices, receipts, tabular
+from tollkeeper.reports import athena, focus, focus_rules, invoices, receipts, tabular
 from tollkeeper.reports.export_files import SUMMARY, ledger_entries, manifest_of
 from tollkeeper.reports.export_merge import chain_of, merged
 from tollkeeper.reports.export_writer import Place, Put, write_export
@@ -96,8 +96,10 @@ def to_focus(exports: Exports, out: Out, account: Annotated[str, typer.Option(he
     """FOCUS 1.2 rows as CSV, each held against the specification's column rules first."""
     rows = focus.focus_rows(_entries(exports), account=account)
     for number, row in enumerate(rows):
-        if broken := focus.violations(row):
+        if broken := focus_rules.violations(row):
             raise BadRequest(f"row {number}: {'; '.join(broken)}")
+    if broken := focus_rules.quarrels(rows):
+        raise BadRequest("; ".join(broken[:10]))
     with _whole(out) as half, half.open("w", newline="", encoding="utf-8") as file:
         file.writelines(tabular.csv_lines(focus.COLUMNS, rows))
     print(f"{len(rows)} rows in {out}")
