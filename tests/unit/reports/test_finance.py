@@ -6,6 +6,7 @@ import gzip
 import io
 import re
 from collections.abc import AsyncIterator
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -232,37 +233,102 @@ def test_athena_is_told_every_column(form: str) -> None:
         ddl(form, "s3://b/", "a; b")
 
 
+OPENAI_HEAD = """\
+start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,quantity,quantity_unit,line_item,project_id
+1790467200,1790553600,2026-09-27T00:00:00+00:00,2026-09-28T00:00:00+00:00,,,,,,
+"""
+OPENAI_LINES = """\
+{epoch},,{day}T00:00:00+00:00,,{most},usd,,,"gpt-4o-mini-2024-07-18, input",p
+{epoch},,{day}T00:00:00+00:00,,{rest},usd,,,"gpt-4o-mini-2024-07-18, cached input",p
+"""
+ANTHROPIC_HEAD = """\
+usage_date_utc,model,workspace,api_key,usage_type,context_window,token_type,cost_usd,list_price_usd,cost_type,inference_geo,speed
+"""
+ANTHROPIC_LINES = """\
+{day},Claude Sonnet 4.5,Default,k,message,≤ 200k,input_no_cache,{most},{most},token,us,
+{day},Claude Sonnet 4.5,Default,k,message,≤ 200k,output,{rest},{rest},token,us,
+"""
 INVOICES = {
-    "openai": ("date,model,cost\n", "{day},gpt-4o-mini-2024-07-18,{usd}\n", "openai", "gpt-4o-mini-2024-07-18"),
-    "anthropic": ("usage_date_utc,model,cost_usd\n", "{day},Claude-Sonnet-4-5,${usd}\n", "anthropic", "Claude-Sonnet-4-5"),
+    "openai": (OPENAI_HEAD, OPENAI_LINES, "openai", "gpt-4o-mini-2024-07-18"),
+    "anthropic": (ANTHROPIC_HEAD, ANTHROPIC_LINES, "anthropic", "Claude Sonnet 4.5"),
 }
 
 
+def invoice_lines(line: str, day: str, cost: int) -> str:
+    epoch = int(datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp())
+    most, rest = (f"{Decimal(part).scaleb(-9):f}" for part in (cost * 2 // 3, cost - cost * 2 // 3))
+    return line.format(day=day, epoch=epoch, most=most, rest=rest)
+
+
 @pytest.mark.parametrize("provider", INVOICES)
-def test_an_invoice_is_held_against_the_ledger_by_day_and_model(tmp_path: Path, provider: str) -> None:
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_invoice_is_held_against_the_ledger_by_day_and_model(tmp_path: Path, provider: str, packed: bool) -> None:
     head, line, ours, name = INVOICES[provider]
     booked: dict[str, int] = {}
     for item in FOUND:
         if item["provider"] == ours:
             booked[item["started_at"][:10]] = booked.get(item["started_at"][:10], 0) + item["cost"]
     invoice = tmp_path / "invoice.csv"
-    invoice.write_text("\ufeff" + head + "".join(line.format(day=day, usd=Decimal(cost).scaleb(-9)) for day, cost in booked.items()))
-    lines = reconcile(invoice_of(invoice, provider), FOUND, provider)
+
+    def write(text: str) -> None:
+        data = ("\ufeff" + text).encode()
+        invoice.write_bytes(gzip.compress(data) if packed else data)
+
+    write(head + "".join(invoice_lines(line, day, cost) for day, cost in booked.items()))
+    dated = [{**item, "upstream_model": f"{item['upstream_model']}-20250929"} for item in FOUND]
+    lines = reconcile(invoice_of(invoice, provider), dated, provider)
     assert {(each.day, each.model): each.booked for each in lines} == {(day, name): cost for day, cost in booked.items()}
     assert not any(each.difference for each in lines)
     first = min(booked)
-    invoice.write_text(head + line.format(day=first, usd="1.5"))
+    write(head + invoice_lines(line, first, 1_500_000_000))
     (wrong,) = reconcile(invoice_of(invoice, provider), FOUND, provider)
     assert wrong.difference == 1_500_000_000 - booked[first]
 
 
-def test_a_cost_and_usage_report_counts_bedrock_only(tmp_path: Path) -> None:
-    report = tmp_path / "cur.csv"
-    report.write_text(
-        "lineItem/UsageStartDate,lineItem/ProductCode,lineItem/UsageType,lineItem/UnblendedCost\n"
-        "2026-11-01T05:00:00Z,AmazonBedrock,EUC1-Claude3-input-tokens,0.25\n2026-11-01T05:00:00Z,AmazonEC2,BoxUsage,9\n"
+def test_what_has_no_counterpart_is_a_line_of_its_own() -> None:
+    """gpt-4o on an invoice is not the gpt-4o-mini of the ledger, however alike they look."""
+    lines = reconcile({("2026-11-01", "gpt-4o-2024-08-06"): 5}, FOUND, "openai")
+    booked = sum(item["cost"] for item in FOUND if item["provider"] == "openai" and item["started_at"].startswith("2026-11-01"))
+    assert [(each.model, each.invoiced, each.booked) for each in lines] == [("gpt-4o-2024-08-06", 5, 0), ("gpt-4o-mini", 0, booked)]
+
+
+def test_an_invoice_without_models_is_compared_by_day(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("start_time_iso,amount_value,amount_currency,line_item\n2026-11-01T00:00:00,0.5,usd,\n")
+    (line,) = reconcile(invoice_of(tmp_path / "a.csv", "openai"), FOUND, "openai")
+    booked = sum(item["cost"] for item in FOUND if item["provider"] == "openai" and item["started_at"].startswith("2026-11-01"))
+    assert (line.day, line.model, line.invoiced, line.booked) == ("2026-11-01", "", 500_000_000, booked)
+
+
+LEGACY = (
+    "lineItem/UsageStartDate,lineItem/LineItemType,lineItem/ProductCode,product/ProductName,lineItem/UsageType,lineItem/UnblendedCost\n"
+)
+CUR2 = "line_item_usage_start_date,line_item_line_item_type,line_item_product_code,product,line_item_usage_type,line_item_unblended_cost\n"
+
+
+@pytest.mark.parametrize("header", [LEGACY, CUR2])
+def test_a_cost_and_usage_report_counts_what_bedrock_used(tmp_path: Path, header: str) -> None:
+    """Models of third parties are products of the AWS Marketplace, whose codes say nothing."""
+
+    def product(name: str) -> str:
+        return name if header == LEGACY else '"' + orjson.dumps({"product_name": name}).decode().replace('"', '""') + '"'
+
+    rows = (
+        ("Usage", "AmazonBedrock", "Amazon Bedrock", "EUC1-NovaPro-input-tokens", "0.25"),
+        ("Usage", "AmazonBedrock", "Amazon Bedrock", "EUC1-NovaPro-cache-read-input-token-count", "0.05"),
+        ("Usage", "5onsykndbwcyfmkhp", "Claude Sonnet 4.5 (Amazon Bedrock Edition)", "EUC1-MP:EUC1_OutputTokenCount-Units", "0.5"),
+        ("Tax", "5onsykndbwcyfmkhp", "Claude Sonnet 4.5 (Amazon Bedrock Edition)", "", "0.1"),
+        ("Usage", "AmazonEC2", "Amazon Elastic Compute Cloud", "BoxUsage", "9"),
     )
-    assert invoice_of(report, "aws") == {("2026-11-01", "EUC1-Claude3-input-tokens"): 250_000_000}
+    text = "".join(f"2026-11-01T05:00:00Z,{kind},{code},{product(name)},{used},{cost}\n" for kind, code, name, used, cost in rows)
+    (tmp_path / "cur.csv").write_text(header + text)
+    ours = {
+        "eu.amazon.nova-pro-v1:0": 300_000_000,
+        "anthropic.claude-sonnet-4-5-20250929-v1:0": 200_000_000,
+        "arn:aws:bedrock:eu-central-1:1:inference-profile/eu.anthropic.claude-sonnet-4-5-20250929-v1:0": 300_000_000,
+    }
+    entries = [{**FOUND[0], "provider": "bedrock", "upstream_model": model, "cost": cost} for model, cost in ours.items()]
+    lines = reconcile(invoice_of(tmp_path / "cur.csv", "aws"), entries, "aws")
+    assert [(each.invoiced, each.booked) for each in lines] == [(500_000_000, 500_000_000), (300_000_000, 300_000_000)]
 
 
 @pytest.mark.parametrize(
@@ -272,11 +338,16 @@ def test_a_cost_and_usage_report_counts_bedrock_only(tmp_path: Path) -> None:
         ("date,model,cost\nyesterday,a,1\n", "line 2: 'yesterday' is no date"),
         ("date,model,cost\n2026-11-01,a,1\n2026-11-01,a,=1+1\n", "line 3: '=1\\+1' is no amount"),
         ("date,model,cost\n2026-11-01,a,NaN\n", "line 2: 'NaN' is no amount"),
+        ('date,model,cost\n2026-11-01,a,"1,5"\n', "line 2: '1,5' is no amount"),
+        ("date,model,cost,currency\n2026-11-01,a,1,eur\n", "line 2: the amount is in 'eur'"),
+        ("date,model,usage_input_tokens_no_cache\n2026-11-01,a,1\n", "this is the usage export"),
         ("", "no column for the day"),
+        ("PAR1....", "is Parquet"),
+        ("\udcff\udcfe", "is no CSV"),
     ],
 )
 def test_an_invoice_that_cannot_be_read_says_where(tmp_path: Path, text: str, words: str) -> None:
-    (tmp_path / "invoice.csv").write_text(text)
+    (tmp_path / "invoice.csv").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(BadRequest, match=words):
         invoice_of(tmp_path / "invoice.csv", "openai")
     with pytest.raises(BadRequest, match="none of openai"):

@@ -188,7 +188,7 @@ def _is_moment(text: Any) -> bool:
     if _null(text):
         return True
     try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").strftime("%Y-%m-%dT%H:%M:%SZ") == text  # noqa: DTZ007 - the Z is UTC
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").strftime("%Y-%m-%dT%H:%M:%SZ") == str(text)  # noqa: DTZ007 - the Z is UTC
     except (ValueError, TypeError):
         return False
 

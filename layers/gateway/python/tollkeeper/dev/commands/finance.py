@@ -114,14 +114,17 @@ def reconcile(
     provider: Annotated[str, typer.Argument(help=f"{', '.join(invoices.LAYOUTS)}.")],
     invoice: Annotated[Path, typer.Argument(help="The provider's CSV.", exists=True, dir_okay=False)],
     exports: Exports,
-    tolerance: Annotated[float, typer.Option(help="Dollars a day and model may differ by.")] = 0.01,
+    tolerance: Annotated[str, typer.Option(help="Dollars a day and model may differ by.")] = "0.01",
 ) -> None:
     """Compare by day and model. Exit code 1 if something differs by more than the tolerance."""
+    allowed = invoices.nano_of(tolerance, "tolerance")
     lines = invoices.reconcile(invoices.invoice_of(invoice, provider), _entries(exports), provider)
-    wrong = [line for line in lines if abs(line.difference) > tolerance * 10**9]
+    wrong = [line for line in lines if abs(line.difference) > allowed]
     for line in lines:
         mark = "DIFFERS" if line in wrong else "ok"
-        print(f"{line.day}  {line.model:40}  invoiced {tabular.usd(line.invoiced)}  booked {tabular.usd(line.booked)}  {mark}")
+        print(
+            f"{line.day}  {line.model or '(all models)':40}  invoiced {tabular.usd(line.invoiced)}  booked {tabular.usd(line.booked)}  {mark}"
+        )
     print(f"{len(lines)} lines, {len(wrong)} differ, in all {tabular.usd(sum(line.difference for line in lines))} USD")
     raise typer.Exit(int(bool(wrong)))
 
