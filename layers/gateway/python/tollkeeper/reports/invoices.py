@@ -66,7 +66,7 @@ LAYOUTS: Mapping[str, Layout] = {
             "line_item_usage_type",
         ),
         ("lineitem/unblendedcost", "line_item_unblended_cost", "unblendedcost"),
-        ("bedrock", "bedrock_invoke", "bedrock_mantle"),
+        ("bedrock", "bedrock_mantle"),
         naming=aws_name,
         currency=("lineitem/currencycode", "line_item_currency_code"),
         about=(

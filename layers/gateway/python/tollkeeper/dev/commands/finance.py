@@ -122,9 +122,8 @@ def reconcile(
     wrong = [line for line in lines if abs(line.difference) > allowed]
     for line in lines:
         mark = "DIFFERS" if line in wrong else "ok"
-        print(
-            f"{line.day}  {line.model or '(all models)':40}  invoiced {tabular.usd(line.invoiced)}  booked {tabular.usd(line.booked)}  {mark}"
-        )
+        name = line.model or "(all models)"
+        print(f"{line.day}  {name:40}  invoiced {tabular.usd(line.invoiced)}  booked {tabular.usd(line.booked)}  {mark}")
     print(f"{len(lines)} lines, {len(wrong)} differ, in all {tabular.usd(sum(line.difference for line in lines))} USD")
     raise typer.Exit(int(bool(wrong)))
 
