@@ -110,6 +110,9 @@ async def test_what_is_refused_costs_nothing_and_is_in_the_ledger() -> None:
     assert answer.headers["x-litellm-applied-guardrails"] == "secret"
     assert world.sent() == []
     assert await world.booked() == [("failure", 0)]
+    [entry] = await world.wired.ledger()
+    logged = (await world.wired.admin("GET", f"/spend/logs?request_id={entry['request_id']}")).json()
+    assert logged[0]["metadata"]["applied_guardrails"] == ["secret"]
 
 
 async def test_who_names_a_guardrail() -> None:
@@ -127,9 +130,10 @@ async def test_what_is_on_by_default_only_an_admin_leaves_out() -> None:
     row = {**NO_SECRETS, "litellm_params": {**NO_SECRETS["litellm_params"], "default_on": True}}
     world = await World().start(row)
     assert (await world.ask("confidential", metadata={"disable_global_guardrails": True})).status_code == 400
-    world = await World().start(row, metadata={"disable_global_guardrails": True})
-    assert (await world.ask("confidential")).status_code == 200
-    assert (await world.ask("confidential", guardrails=["secret"])).status_code == 400
+    for fields in ({"disable_global_guardrails": True}, {"metadata": {"disable_global_guardrails": True}}):
+        world = await World().start(row, **fields)
+        assert (await world.ask("confidential")).status_code == 200
+        assert (await world.ask("confidential", guardrails=["secret"])).status_code == 400
 
 
 @pytest.mark.parametrize("body", [{"guardrails": ["nobody"]}, {"guardrails": {"nobody": {}}}, {"guardrails": [7]}])

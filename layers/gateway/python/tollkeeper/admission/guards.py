@@ -5,7 +5,7 @@
     post_call    in a row, on the answer; a stream is held back until it is whole
 
 A guardrail is asked because it is `default_on`, or because the request, its key, team or project names it. Nobody can name one away: only a
-key's or team's `metadata.disable_global_guardrails` leaves out those that are on by default.
+key's or team's `disable_global_guardrails` leaves out those that are on by default.
 """
 
 import asyncio
@@ -32,6 +32,8 @@ from tollkeeper.guardrails.streamed import Whole
 from tollkeeper.guardrails.texts import ANSWERED, ASKED, forget_logprobs, replaced, slots_of
 from tollkeeper.ledger.metered import InspectedStream, MeteredStream, OnEnd, Opened
 
+_SPARED = "disable_global_guardrails"
+"""Of a key or team, as LiteLLM has it."""
 APPLIED = "x-litellm-applied-guardrails"
 log = logging.getLogger("tollkeeper.guardrails")
 
@@ -67,6 +69,7 @@ class Guards:
         if not guarding.names:
             return visit
         visit = replace(visit, guarding=guarding)
+        visit.account.entry.guardrails = guarding.names
         texts = [slot.text for slot in slots_of(visit.call.body, ASKED)]
         changed = await self._in_a_row(guarding, "pre_call", texts)
         if changed != texts:
@@ -110,7 +113,8 @@ class Guards:
             if name not in self.rows:
                 known = ", ".join(self.rows) or "none"
                 raise BadRequest(f"There is no guardrail {name[:200]!r}. There is: {known}.", param="guardrails")
-        spared = any((found or {}).get("disable_global_guardrails") is True for found in (key.metadata, team.metadata if team else None))
+        records = (key, team) if team else (key,)
+        spared = any(_SPARED in {name for name, on in {**each.extra, **each.metadata}.items() if on is True} for each in records)
         return [row for row, _ in self.rows.values() if row.name in theirs or row.name in named.names or (row.default_on and not spared)]
 
     async def _reworded(self, visit: Visit, texts: Sequence[str]) -> Visit:

@@ -62,6 +62,8 @@ class Entry:
     first_token_ms: int | None = None
     routing: dict[str, Any] | None = None
     """Why it went where it went (routing/record.py)."""
+    guardrails: tuple[str, ...] = ()
+    """Those it had to pass."""
     traceparent: str | None = None
     """The caller's trace, as it came. https://www.w3.org/TR/trace-context/"""
     hold_ids: tuple[str, ...] = ()

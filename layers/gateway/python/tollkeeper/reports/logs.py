@@ -137,6 +137,7 @@ def _metadata(item: Mapping[str, Any]) -> dict[str, Any]:
         "user_api_key_user_id": item.get("user_id"),
         "user_api_key_team_id": item.get("team_id"),
         "user_api_key_org_id": item.get("organization_id"),
+        "applied_guardrails": list(item.get("guardrails") or ()),
         "spend_logs_metadata": item.get("spend_logs_metadata"),
         "status": item.get("status", "success"),
         "error_information": error,

@@ -71,6 +71,7 @@ def _metadata(entry: Mapping[str, Any]) -> Json:
         "user_api_key_org_id": entry.get("organization_id"),
         "user_api_key_end_user_id": entry.get("customer_id"),
         "user_api_key_request_route": entry.get("call_type"),
+        "applied_guardrails": list(entry.get("guardrails") or ()),
         "attempts": entry.get("attempts", 0),
         "fallbacks": entry.get("fallbacks", 0),
         "usage_at_least": bool(entry.get("usage_at_least")),
