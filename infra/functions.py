@@ -86,7 +86,7 @@ PROXY = Function(
     streams=True,
     calls_models=True,
     # /v1 by itself: another function has a path below it.
-    paths=("/", "/v1", "/v2/rerank"),
+    paths=("/", "/v1", "/v2/guardrails", "/v2/rerank"),
     size=FunctionSize(memory=512, timeout=LONGEST_STREAM_SECONDS),
 )
 KEYS = Function(

@@ -260,3 +260,20 @@ async def test_a_budget_for_life_is_looked_ahead_a_fortnight_and_one_that_is_gon
         wired.clock.advance(86_400)
         await gateway.look()
     assert [event["key_alias"] for event in gateway.events()] == ["soon"]
+
+
+async def test_an_administrator_may_try_a_channel() -> None:
+    gateway = await Gateway().start()
+    key = await gateway.wired.new_key()
+    client = gateway.wired.client
+    assert (await client.get("/health/services?service=webhook", headers={"authorization": f"Bearer {key}"})).status_code == 403
+    assert (await gateway.wired.admin("GET", "/health/services?service=webhook")).json()["status"] == "success"
+    assert [event["event"] for event in gateway.events()] == ["test"]
+    gateway.status = 500
+    told = (await gateway.wired.admin("GET", "/health/services?service=webhook")).json()
+    assert told["status"] == "unhealthy"
+    assert HOOKS["WEBHOOK_URL"] not in told["message"]
+    assert (await gateway.wired.admin("GET", "/health/services?service=pager")).status_code == 404
+    assert (await gateway.wired.admin("GET", "/health/services")).json()["error"]["param"] == "service"
+    quiet = await Gateway().start(alerting=[])
+    assert (await quiet.wired.admin("GET", "/health/services?service=slack")).status_code == 404

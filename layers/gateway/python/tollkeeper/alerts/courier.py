@@ -12,7 +12,7 @@ from tollkeeper.alerts.alert import Alert
 from tollkeeper.alerts.board import Board
 from tollkeeper.alerts.channels import Channel, NotDelivered
 from tollkeeper.clock import Clock
-from tollkeeper.errors import StoreUnavailable, TollkeeperError
+from tollkeeper.errors import NotFound, StoreUnavailable, TollkeeperError
 
 log = logging.getLogger("tollkeeper.alerts")
 
@@ -44,6 +44,19 @@ class Courier:
             if (now := frozenset(done[alert.key])) != taken or names <= now:
                 await self._board.note(alert, now, whole=names <= now)
         return sum(names <= taken for taken in done.values())
+
+    async def test(self, name: str) -> str | None:
+        """A test alert by one channel, which is put up nowhere. None: it was taken, else why not. Raises NotFound."""
+        channel = next((each for each in self._channels if each.name == name), None)
+        if channel is None:
+            known = ", ".join(each.name for each in self._channels)
+            raise NotFound(f"No alerts go out by {name[:100]}; they do by {known}.", param="service")
+        alert = Alert("test", "gateway", "test", "This is a test of Tollkeeper's alerts.", self._clock.now())
+        try:
+            await channel.deliver([alert])
+        except (NotDelivered, TollkeeperError) as failure:
+            return str(failure)
+        return None
 
     async def deliver_for_ever(self) -> None:
         """For a server: until it is cancelled."""

@@ -34,7 +34,7 @@ from tollkeeper.edge.guardrails import GuardrailsEdge
 from tollkeeper.edge.health_checks import HealthChecks
 from tollkeeper.edge.overview import Overview
 from tollkeeper.edge.responses_background import Background
-from tollkeeper.errors import StoreUnavailable
+from tollkeeper.errors import NotFound, StoreUnavailable
 from tollkeeper.ledger.book import Ledger
 from tollkeeper.ledger.content import ContentLog
 from tollkeeper.limits.rate import Limits
@@ -204,7 +204,9 @@ class Running:
     def _edge_parts(self, fallback: ASGIApp | None, background: Callable[[], Coroutine[Any, Any, None]] | None) -> EdgeParts:
         settings = self.installation.settings
         through, max_bytes = pass_through(self), self.installation.snapshot.max_request_bytes or settings.max_request_bytes
-        checks = HealthChecks(self.authenticator, self.health_log, self.fleet, self.live.groups, self.installation.clock)
+        checks = HealthChecks(
+            self.authenticator, self.health_log, self.fleet, self.live.groups, self.installation.clock, test_alert=self._test_alert
+        )
         return EdgeParts(
             self.gateway,
             self.installation.clock,
@@ -291,6 +293,11 @@ class Running:
         await self.gateway.drain()
         if self.alerting is not None:
             await self.alerting.board.drain()
+
+    async def _test_alert(self, channel: str) -> str | None:
+        if self.alerting is None:
+            raise NotFound("general_settings.alerting names no channel.", param="service")
+        return await self.alerting.courier.test(channel)
 
     def _budget_event(self, event: BudgetEvent) -> None:
         self.metrics.event(event)

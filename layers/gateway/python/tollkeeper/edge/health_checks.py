@@ -1,6 +1,7 @@
 """`GET /health/latest` and `/health/history`: what the background probes found, and how each deployment stands with the fleet right now.
+`GET /health/services?service=slack`: a test alert by one of the configured channels.
 
-For administrators, since it names every deployment. https://docs.litellm.ai/docs/proxy/health
+For administrators, since they name every deployment and write to people. https://docs.litellm.ai/docs/proxy/health
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,12 +28,30 @@ class HealthChecks:
     """`rows` are the routes."""
 
     def __init__(
-        self, authenticator: Authenticator, health_log: HealthLog, health: Health, groups: Callable[[], Groups], clock: Clock
+        self,
+        authenticator: Authenticator,
+        health_log: HealthLog,
+        health: Health,
+        groups: Callable[[], Groups],
+        clock: Clock,
+        *,
+        test_alert: Callable[[str], Awaitable[str | None]],
     ) -> None:
+        """`test_alert` sends one by the channel of that name; None: it was taken, else why not. Raises NotFound."""
         self._authenticator, self._log, self._health, self._groups, self._clock = authenticator, health_log, health, groups, clock
+        self._test_alert = test_alert
 
     def rows(self) -> list[tuple[str, str, ASGIApp]]:
-        return [("GET", "/health/latest", self._endpoint(self.latest)), ("GET", "/health/history", self._endpoint(self.history))]
+        answers = {"latest": self.latest, "history": self.history, "services": self.services}
+        return [("GET", f"/health/{name}", self._endpoint(answer)) for name, answer in answers.items()]
+
+    async def services(self, query: Mapping[str, str]) -> Json:
+        if not (service := query.get("service")):
+            raise BadRequest("'service' is missing: name a channel of general_settings.alerting, such as slack.", param="service")
+        failure = await self._test_alert(service)
+        if failure is not None:
+            return {"status": "unhealthy", "message": f"{service} did not take the test alert: {failure}"}
+        return {"status": "success", "message": f"A test alert was sent by {service}."}
 
     async def latest(self, query: Mapping[str, str]) -> Json:
         checks = await self._log.latest()
