@@ -44,7 +44,7 @@ def llm() -> frozenset[str]:
     """Of a whole installation: files, batches, tools and agents too."""
     config = str(Path(__file__).parents[1] / "functions" / "gateway.yaml")
     running = asyncio.run(Installation(Settings(config=config, state=":memory:")).start())
-    return frozenset(route.path for route in create_app(running._edge_parts(None)).routes)
+    return frozenset(route.path for route in create_app(running._edge_parts(None, None)).routes)
 
 
 def test_every_management_route_reaches_a_management_function():
