@@ -40,10 +40,14 @@ def gateway(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
         model("azure-v1", "azure/team-batch", upstream.url, model_info={"mode": "batch", **PRICES}),
         model("azure-single", "azure/team-standard", upstream.url, api_version="2024-10-21", model_info=PRICES),
         model("claude", "anthropic/claude-sonnet-5", upstream.url, model_info={"mode": "batch", **PRICES}),
+        guardrails=[{"guardrail_name": "quiet", "litellm_params": {"guardrail": "litellm_content_filter", "blocked_words": [SECRET]}}],
     )
     process = GatewayProcess(tmp_path_factory.mktemp("gateway"), config, {"TOLLKEEPER_BATCH_LOOK_SECONDS": "1"}).start()
     yield process
     process.stop()
+
+
+SECRET = {"keyword": "secret", "action": "BLOCK"}
 
 
 def begin(client: openai.OpenAI, rows: dict[str, str], model_name: str = "fast") -> str:
@@ -159,6 +163,14 @@ def test_a_hard_budget_has_it_run_line_by_line(gateway: GatewayProcess, provider
         batch = until(poor, begin(poor, {"a": "one"}), "completed", "failed")
         (row,) = content(poor, batch.output_file_id)
     assert row["response"]["body"]["choices"][0]["message"]["content"] == "one by one"
+    assert provider.submitted == 0
+
+
+def test_guardrails_have_it_run_line_by_line(gateway: GatewayProcess, provider: BatchProvider) -> None:
+    with client_for(gateway, guardrails=["quiet"]) as guarded:
+        batch = until(guarded, begin(guarded, {"a": "one", "b": "secret"}), "completed", "failed")
+        ((good,), (bad,)) = content(guarded, batch.output_file_id), content(guarded, batch.error_file_id)
+    assert (good["custom_id"], bad["custom_id"], bad["response"]["status_code"]) == ("a", "b", 400)
     assert provider.submitted == 0
 
 

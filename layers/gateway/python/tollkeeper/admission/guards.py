@@ -56,9 +56,9 @@ class Guards:
         self.rows = rows
         self._doorkeeper = doorkeeper
 
-    def asks_of(self, principal: Principal, body: Json) -> bool:
-        """Whether any would be asked."""
-        return bool(self._chosen(principal, _named(body)))
+    def asks_of(self, principal: Principal) -> bool:
+        """Whether any is asked whatever a request says. Raises BadRequest for a name nobody has."""
+        return bool(self._chosen(principal, _named({})))
 
     async def before(self, visit: Visit) -> Visit:
         """The call as it may go out. Raises GuardrailBlocked, GuardrailUnavailable, BadRequest for a name nobody has, BudgetExceeded."""

@@ -70,6 +70,10 @@ async def _fault(raw: RawLine, endpoint: str, known: set[bytes], checked: Checke
 
 
 def _needs_of(body: Mapping[str, Any]) -> set[str]:
-    wanted = body.get("response_format")
-    schema = isinstance(wanted, dict) and wanted.get("type") == "json_schema"
-    return {name for name, used in (("tools", body.get("tools") or body.get("functions")), ("schema", schema)) if used}
+    wanted, metadata = body.get("response_format"), body.get("metadata")
+    used = {
+        "tools": body.get("tools") or body.get("functions"),
+        "schema": isinstance(wanted, dict) and wanted.get("type") == "json_schema",
+        "guardrails": body.get("guardrails") or (isinstance(metadata, dict) and metadata.get("guardrails")),
+    }
+    return {name for name, is_used in used.items() if is_used}

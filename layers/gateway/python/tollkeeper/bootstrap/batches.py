@@ -59,7 +59,15 @@ def batch_parts(running: "Running") -> BatchParts | None:
         return None
     files, register = Files(table, objects, clock), Register(table, clock)
     door = door_of(running)
-    books = Books(running.gateway, running.doorkeeper, running.authenticator, running.ledger, clock=clock, client=running.client)
+    books = Books(
+        running.gateway,
+        running.doorkeeper,
+        running.authenticator,
+        running.ledger,
+        guards=running.guards,
+        clock=clock,
+        client=running.client,
+    )
     lines = GatewayLines(running.gateway, running.authenticator, running.ledger, books)
     most = installation.settings.max_file_bytes if installation.embedded else min(door.max_bytes, installation.settings.max_file_bytes)
     worker = Worker(register, files, Journal(table, objects, clock), lines, clock, look_seconds=installation.settings.batch_look_seconds)

@@ -62,7 +62,7 @@ class GatewayLines:
         rows = (await self._gateway.group(call)).deployments
         if deployment_id is not None:
             rows = tuple(row for row in rows if row.id == deployment_id)
-        elif await self._books.has_hard_budget(principal, model):
+        elif await self._books.line_by_line(principal, model, intake):
             return None
         has_it = deployment_id is not None
         runs = (run_of(self._books, row, principal, model, intake, has_it=has_it) for row in rows)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from tollkeeper.admission.doorkeeper import Doorkeeper
+from tollkeeper.admission.guards import Guards
 from tollkeeper.admission.payer import payer_of
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal
@@ -40,14 +41,20 @@ class Books:
         authenticator: Authenticator,
         ledger: Ledger,
         *,
+        guards: Guards,
         clock: Clock,
         client: ProviderClient,
     ) -> None:
+        self._guards = guards
         self.gateway, self.doorkeeper, self.authenticator, self.ledger = gateway, doorkeeper, authenticator, ledger
         self.clock, self.client = clock, client
 
-    async def has_hard_budget(self, principal: Principal, model: str) -> bool:
-        """Then the gateway runs the batch itself: nobody can hold money for a day."""
+    async def line_by_line(self, principal: Principal, model: str, intake: Intake) -> bool:
+        """Whether the gateway must run the batch itself: for a hard budget, as nobody can hold money for a day, and for guardrails, which
+        read every line. Raises BadRequest for a guardrail nobody has.
+        """
+        if "guardrails" in intake.needs or self._guards.asks_of(principal):
+            return True
         policy = self.doorkeeper.policy
         payer = await payer_of(principal, {"model": model}, {}, authenticator=self.authenticator, policy=policy)
         return self.doorkeeper.is_capped(payer)

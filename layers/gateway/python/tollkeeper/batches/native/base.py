@@ -25,7 +25,7 @@ CHAT = "/v1/chat/completions"
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What a batch asks of whoever runs it; `needs` are features some line uses: `tools`, `schema`."""
+    """What a batch asks of whoever runs it; `needs` are features some line uses: `tools`, `schema`, `guardrails`."""
 
     endpoint: str
     lines: int = 0
