@@ -48,6 +48,8 @@ class Function:
     """Has the providers' secrets, and may call what gateway.yaml has on AWS (infra/models.py) and the on-prem pools."""
     tells_sinks: bool = False
     """Has the providers' secrets, and may write to what gateway.yaml's callbacks name on AWS (infra/sinks.py)."""
+    runs_batches: bool = False
+    """May start what gateway.yaml's deployments on AWS run as batches (infra/batches.py)."""
     paths: tuple[str, ...] = ()
     every: str = ""
     """The field of Environment that says how many minutes; "": no schedule."""
@@ -180,6 +182,7 @@ BATCHES = Function(
     PROXY.grants,
     lock="proxy",
     calls_models=True,
+    runs_batches=True,
     every="batch_minutes",
     size=FunctionSize(memory=512, timeout=900),
 )

@@ -26,23 +26,27 @@ _PROFILE = re.compile(r"(?:[a-z]{2}(?:-gov)?|apac|global)\.(?P<model>.+)")
 
 def model_grants(env: Environment, config: bytes) -> list[ArnGrant]:
     """Without duplicates, in a stable order."""
-    given = {name for names in env.provider_secrets.values() for name in names}
+    given = variables_given(env)
     compiled = json.loads(config)
     rows: list[dict[str, Any]] = compiled["deployments"]
-    found = {grant for row in rows if _with_the_role(row, given) for grant in _grants(row, env.region)}
+    found = {grant for row in rows if with_the_role(row, given) for grant in _grants(row, env.region)}
     found |= {grant for row in compiled.get("guardrails", ()) for grant in _guardrail(row, env.region)}
     found |= {ArnGrant(_OF_SERVICE[arn.split(":")[2]], arn) for arn in env.model_arns}
     return sorted(found if sum(len(grant.arn) + len(grant.through) for grant in found) < _LONGEST else _summed_up(found))
+
+
+def variables_given(env: Environment) -> set[str]:
+    return {name for names in env.provider_secrets.values() for name in names}
 
 
 def _summed_up(grants: set[ArnGrant]) -> set[ArnGrant]:
     """More models than a policy has room for: all of Bedrock's in the regions at hand, instead of each by its name."""
     single = {grant for grant in grants if grant.arn.startswith(f"arn:{PARTITION}:bedrock:")}
     regions = {grant.arn.split(":")[3] for grant in single} - {"*"}
-    return (grants - single) | {wide for region in regions for wide in _bedrock("*", region)}
+    return (grants - single) | {wide for region in regions for wide in bedrock_grants("*", region)}
 
 
-def _with_the_role(row: Mapping[str, Any], given: set[str]) -> bool:
+def with_the_role(row: Mapping[str, Any], given: set[str]) -> bool:
     """Whether it is called with the function's own AWS keys. A variable that no secret of the environment holds is not set."""
     auth, key = row["auth"], row["api_key"]
     own_key = key is not None and (key["source"] != "env" or key["value"] in given)
@@ -55,14 +59,14 @@ def _grants(row: Mapping[str, Any], region: str) -> Iterator[ArnGrant]:
         # What that role may is its own matter.
         yield ArnGrant(("sts:AssumeRole",), params["role"])
     elif (service := params.get("service")) == "bedrock":
-        yield from _bedrock(row["model"], params.get("region", region))
+        yield from bedrock_grants(row["model"], params.get("region", region))
     elif service == "sagemaker":
         yield ArnGrant(_ENDPOINT, _arn("sagemaker", params.get("region", region), f"endpoint/{row['model'].lower()}"))
     elif service == "bedrock-mantle":
         yield ArnGrant(_MANTLE, _arn("bedrock-mantle", params.get("region", region), "project/*"))
 
 
-def _bedrock(model: str, region: str) -> Iterator[ArnGrant]:
+def bedrock_grants(model: str, region: str) -> Iterator[ArnGrant]:
     if model.startswith("arn:"):
         yield ArnGrant(_INVOKE, model)
         kind, _, name = model.split(":", 5)[5].partition("/")

@@ -57,7 +57,7 @@ def arn_statements(grants: Sequence[ArnGrant], state: StateStack) -> list[iam.Po
 
 def arn_findings(grants: Sequence[ArnGrant], env: Environment) -> dict[str, str]:
     """cdk-nag's ids for their wildcards."""
-    reason = "A wildcard of gateway.yaml itself, a sink's objects, or the regions that an inference profile picks from."
+    reason = "A wildcard of gateway.yaml itself, objects of a sink or a batch, jobs, or regions that an inference profile picks from."
     arns = [grant.arn.replace(FILES, bucket_export(env, "files")) for grant in grants if "*" in grant.arn]
     return {f"AwsSolutions-IAM5[Resource::{_named(arn)}]": reason for arn in arns}
 

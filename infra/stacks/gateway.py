@@ -6,6 +6,7 @@ from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.batches import batch_grants
 from infra.bundling import function_folder
 from infra.constructs.background import DeadLetters, every, read_ledger_stream
 from infra.constructs.firewall import ApiFirewall
@@ -42,7 +43,7 @@ class GatewayStack(Stack):
     ) -> None:
         super().__init__(scope, id, env=placed(env), description=f"Tollkeeper {env.name}: functions and API")
         self._env, self._state, self._config, self._extra = env, state, config, extra
-        self._models, self._sinks = model_grants(env, config), sink_grants(config)
+        self._models, self._sinks, self._batches = model_grants(env, config), sink_grants(config), batch_grants(env, config)
         self._layers = Layers(self, "Layers", layer_folder)
         self.functions = {row.name: self._function(row) for row in deployed()}
         self.dead_letters = DeadLetters(self, "DeadLetters", state.key).queue
@@ -71,7 +72,11 @@ class GatewayStack(Stack):
             code=function_folder(row.name, self._config),
             layers=self._layers.of("gateway", row.lock, *(["runtime"] if streamed else [])),
             variables={**variables(self._env, self._state, with_provider_secrets=row.has_provider_secrets), **self._extra},
-            derived=[*(self._models if row.calls_models else ()), *(self._sinks if row.tells_sinks else ())],
+            derived=[
+                *(self._models if row.calls_models else ()),
+                *(self._sinks if row.tells_sinks else ()),
+                *(self._batches if row.runs_batches else ()),
+            ],
         )
 
     def _connect(self, on_prem: OnPremStack) -> None:
