@@ -8,7 +8,7 @@ import anthropic
 import httpx
 import openai
 import pytest
-from tests.clients.provider import config, provider
+from tests.clients.provider import MP3, config, provider
 from tests.support.gateway import GatewayProcess
 from tests.support.upstream import Received, Reply, Upstream, as_json
 
@@ -127,6 +127,8 @@ def test_other_endpoints_are_held_to_them(gateway: GatewayProcess, seen: Seen) -
         assert SECRET not in seen.calls[-1]
         client.audio.speech.create(model="speaker", voice="alloy", input=f"mail {SECRET}")
         assert SECRET not in seen.calls[-1]
+        client.audio.transcriptions.create(model="whisper", file=("a.mp3", MP3), prompt=f"mail {SECRET}")
+        assert (MASKED in seen.calls[-1], SECRET in seen.calls[-1]) == (True, False)
         client.completions.create(model="gpt", prompt=f"mail {SECRET}")
         assert SECRET not in seen.calls[-1]
         for refused in (

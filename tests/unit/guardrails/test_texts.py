@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tollkeeper.dialects.multipart import FORM, File
 from tollkeeper.guardrails.texts import ANSWERED, ASKED, replaced, slots_of
 
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/secret.png", "detail": "low"}}
@@ -136,3 +137,15 @@ ANSWERS: list[tuple[str, dict[str, Any], list[str]]] = [
 @pytest.mark.parametrize(("body", "texts"), [row[1:] for row in ANSWERS], ids=[row[0] for row in ANSWERS])
 def test_the_texts_of_an_answer(body: dict[str, Any], texts: list[str]) -> None:
     assert [slot.text for slot in slots_of(body, ANSWERED)] == texts
+
+
+def test_a_form_has_its_texts_in_its_fields_and_a_field_may_be_there_twice() -> None:
+    sound = File("a.mp3", "audio/mpeg", b"ID3")
+    body = {"model": "m", "prompt": "b", FORM: [("prompt", "a"), ("file", sound), ("prompt", "b"), ("model", "m")]}
+    assert [slot.text for slot in slots_of(body, ASKED)] == ["a", "b"]
+    changed = replaced(body, ASKED, ["<a>", "<b>"])
+    assert changed == {"model": "m", "prompt": "<b>", FORM: [("prompt", "<a>"), ("file", sound), ("prompt", "<b>"), ("model", "m")]}
+    assert body[FORM][0] == ("prompt", "a")
+    # No caller makes a form of JSON.
+    for form in ([], [["prompt", "x"]], "x"):
+        assert [slot.text for slot in slots_of({"form": form, "prompt": "seen"}, ASKED)] == ["seen"]

@@ -119,7 +119,9 @@ class Guards:
 
     async def _reworded(self, visit: Visit, texts: Sequence[str]) -> Visit:
         body = replaced(visit.call.body, ASKED, texts)
-        call = replace(visit.call, body=body, raw=orjson.dumps(body))
+        # The body of a form holds files, which are no JSON. What bounds the cost is the longer of the two.
+        raw = max(visit.call.raw, orjson.dumps(body, default=lambda _: None), key=len)
+        call = replace(visit.call, body=body, raw=raw)
         await self._doorkeeper.reworded(visit.ticket, body, call.raw, visit.plan.deployments())
         return replace(visit, call=call)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tollkeeper.dialects.base import Json
+from tollkeeper.dialects.multipart import FORM
 
 ASKED = frozenset({
     "messages", "system", "input", "instructions", "prompt", "contents", "systemInstruction", "system_instruction", "query", "documents",
@@ -46,8 +47,23 @@ class Slot:
         self.holder[self.key] = text
 
 
+class _FormSlot(Slot):
+    """A plain field of a form, which may be there twice."""
+
+    @property
+    def text(self) -> str:
+        found: str = self.holder[self.key][1]
+        return found
+
+    def put(self, text: str) -> None:
+        self.holder[self.key] = (self.holder[self.key][0], text)
+
+
 def slots_of(body: Json, roots: frozenset[str]) -> list[Slot]:
     """In the order in which they are read; empty texts are not among them."""
+    if form := _form_of(body):
+        fields = enumerate(form)
+        return [_FormSlot(form, index, (name,)) for index, (name, value) in fields if name in roots and value and isinstance(value, str)]
     marks = tuple(body.get(name) for name in _MARKS if not isinstance(body.get(name), dict | list))
     return [slot for name in body if name in roots for slot in _walk(body, name, (*marks, name), textual=name in _TEXT, deep=False)]
 
@@ -64,7 +80,14 @@ def replaced(body: Json, roots: frozenset[str], texts: Sequence[str]) -> Json:
     copy = deepcopy(body)
     for slot, text in zip(slots_of(copy, roots), texts, strict=True):
         slot.put(text)
-    return copy
+    # What a form says is in the request by name, too.
+    return {**copy, **{name: value for name, value in _form_of(copy) if isinstance(value, str)}}
+
+
+def _form_of(body: Json) -> list[Any]:
+    """Empty: it is none. A JSON body may have a field of that name, but no tuples in it."""
+    form = body.get(FORM)
+    return form if isinstance(form, list) and all(isinstance(field, tuple) for field in form) else []
 
 
 def _walk(holder: Any, key: Any, place: tuple[Any, ...], *, textual: bool, deep: bool) -> Iterator[Slot]:
