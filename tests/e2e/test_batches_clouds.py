@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.support.batch_clouds import Clouds
-from tests.support.gateway import GatewayProcess, config_of
+from tests.support.gateway import MASTER_KEY, GatewayProcess, config_of
 from tests.support.upstream import Upstream
 
 PRICES = {"input_cost_per_token": 0.000001, "output_cost_per_token": 0.00001}
@@ -174,6 +174,19 @@ def test_a_restart_neither_hands_over_nor_books_again(client: openai.OpenAI, gat
         until(client, batch_id, "completed")
         assert len(booked(gateway, batch_id)) == case.lines
     assert len(clouds.jobs) == len(CASES)
+
+
+def test_a_key_that_is_deleted_meanwhile_is_still_booked(gateway: GatewayProcess, clouds: Clouds) -> None:
+    clouds.hold, key = True, gateway.new_key(team_id=gateway.admin("POST", "/team/new", {}).json()["team_id"])
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0) as gone:
+        batch_id = begin(gone, CASES[2])
+    while not clouds.jobs:
+        time.sleep(0.02)
+    assert gateway.admin("POST", "/key/delete", {"keys": [key]}).status_code == 200
+    clouds.hold = False
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=MASTER_KEY, max_retries=0) as master:
+        until(master, batch_id, "completed")
+    assert [entry["cost"] for entry in booked(gateway, batch_id)] == [HALF] * 3
 
 
 @by_cloud

@@ -64,6 +64,7 @@ def batch_parts(running: "Running") -> BatchParts | None:
         running.doorkeeper,
         running.authenticator,
         running.ledger,
+        groups=running.live.groups,
         guards=running.guards,
         clock=clock,
         client=running.client,

@@ -57,15 +57,14 @@ class GatewayLines:
             return LineAnswer(status, body, call_id, again=_again(error))
 
     async def native(self, owner: Owner, intake: Intake, model: str, deployment_id: str | None = None) -> NativeRun | None:
+        if deployment_id is not None:
+            return await self._books.handed(owner, model, intake, deployment_id)
         principal = await self._principal(owner)
+        if await self._books.line_by_line(principal, model, intake):
+            return None
         call = _call(APIS[intake.endpoint], Line(0, "", {**_SAMPLE, "model": model}, 0), principal)
         rows = (await self._gateway.group(call)).deployments
-        if deployment_id is not None:
-            rows = tuple(row for row in rows if row.id == deployment_id)
-        elif await self._books.line_by_line(principal, model, intake):
-            return None
-        has_it = deployment_id is not None
-        runs = (run_of(self._books, row, principal, model, intake, has_it=has_it) for row in rows)
+        runs = (run_of(self._books, row, principal, model, intake, has_it=False) for row in rows)
         return next((run for run in runs if run is not None), None)
 
     async def lost(self, owner: Owner, endpoint: str, line: Line, *, call_id: str, shown_id: str, at: float) -> str:

@@ -1,23 +1,25 @@
 """A batch at its provider, for one caller: the deployment, the caller's name for the model, and the books."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from tollkeeper.admission.doorkeeper import Doorkeeper
 from tollkeeper.admission.guards import Guards
 from tollkeeper.admission.payer import payer_of
 from tollkeeper.auth.authenticate import Authenticator
-from tollkeeper.auth.principal import Principal
+from tollkeeper.auth.principal import Principal, principal_of
+from tollkeeper.auth.records import KeyRecord
 from tollkeeper.batches.lines import Line, LineFault
 from tollkeeper.batches.native.base import Asked, BatchFormat, Handed, Intake, NativeAnswer, Request
 from tollkeeper.batches.native.calls import Calls
 from tollkeeper.batches.native.choice import format_for, runs_natively
+from tollkeeper.batches.owner import Owner
 from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Deployment
 from tollkeeper.dialects.base import Json
 from tollkeeper.dialects.usage import usage_from_hub
 from tollkeeper.edge.toll import entry_for
-from tollkeeper.errors import TollkeeperError
+from tollkeeper.errors import CallerError, TollkeeperError
 from tollkeeper.ledger.account import Account
 from tollkeeper.ledger.book import Ledger
 from tollkeeper.ledger.cost import cost_of
@@ -25,6 +27,7 @@ from tollkeeper.ledger.entry import STATUS_SUCCESS
 from tollkeeper.money import ZERO
 from tollkeeper.pipeline import Gateway
 from tollkeeper.providers.client import ProviderClient
+from tollkeeper.routing.resolve import Groups
 
 CALL_TYPE = "aretrieve_batch"
 """LiteLLM books a provider's batch under this name."""
@@ -41,11 +44,12 @@ class Books:
         authenticator: Authenticator,
         ledger: Ledger,
         *,
+        groups: Callable[[], Groups],
         guards: Guards,
         clock: Clock,
         client: ProviderClient,
     ) -> None:
-        self._guards = guards
+        self._groups, self._guards = groups, guards
         self.gateway, self.doorkeeper, self.authenticator, self.ledger = gateway, doorkeeper, authenticator, ledger
         self.clock, self.client = clock, client
 
@@ -58,6 +62,17 @@ class Books:
         policy = self.doorkeeper.policy
         payer = await payer_of(principal, {"model": model}, {}, authenticator=self.authenticator, policy=policy)
         return self.doorkeeper.is_capped(payer)
+
+    async def handed(self, owner: Owner, model: str, intake: Intake, deployment_id: str) -> "GatewayNative | None":
+        """A batch that is at its provider already: what it costs is booked and what it answers is kept, whatever the key may today."""
+        try:
+            principal = await self.authenticator.by_hash(owner.key_hash, master=owner.admin)
+        except CallerError:
+            principal = principal_of(KeyRecord(key_hash=owner.key_hash, user_id=owner.user_id, team_id=owner.team_id))
+        group = self._groups().find(model, principal.aliases)
+        rows = group.deployments if group is not None else ()
+        row = next((row for row in rows if row.id == deployment_id), None) or self._groups().deployment(deployment_id)
+        return run_of(self, row, principal, model, intake, has_it=True) if row is not None else None
 
 
 def run_of(books: Books, row: Deployment, principal: Principal, alias: str, intake: Intake, *, has_it: bool) -> "GatewayNative | None":
