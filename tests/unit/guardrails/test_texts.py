@@ -64,6 +64,13 @@ REQUESTS: list[tuple[str, dict[str, Any], list[str]]] = [
         },
         ["rules", "ask", "{}", "result"],
     ),
+    ("a kept prompt", {"model": "m", "prompt": {"id": "pmpt_1", "variables": {"name": "Jo", "n": 1}}}, ["Jo"]),
+    (
+        "a guess",
+        {"model": "m", "messages": [{"role": "user", "content": "fix"}], "prediction": {"type": "content", "content": "x"}},
+        ["fix", "x"],
+    ),
+    ("an object", {"messages": [{"role": "user", "content": [{"type": "text", "text": {"value": "ask"}}]}]}, ["ask"]),
     ("responses, plain", {"model": "m", "input": "ask"}, ["ask"]),
     (
         "generate",

@@ -14,7 +14,7 @@ from tollkeeper.dialects.multipart import FORM
 
 ASKED = frozenset({
     "messages", "system", "input", "instructions", "prompt", "contents", "systemInstruction", "system_instruction", "query", "documents",
-    "suffix", "content", "requests",
+    "suffix", "content", "requests", "prediction",
 })  # fmt: skip
 """Where a request has its texts."""
 ANSWERED = frozenset({
@@ -25,6 +25,8 @@ _TEXT = frozenset({
     "content", "text", "input", "prompt", "query", "output", "arguments", "refusal", "instructions", "system", "documents", "delta",
     "reasoning_content", "reasoning", "partial_json", "suffix", "summary", "transcript",
 })  # fmt: skip
+_WHOLE = frozenset({"args", "variables", "text"})
+"""Of these an object is text to its last string."""
 _SIGNED = frozenset({"thinking", "redacted_thinking"})
 _MARKS = ("type", "index", "output_index", "content_index", "summary_index", "thought")
 """What tells apart two places of a stream that have the same path."""
@@ -112,4 +114,4 @@ def _is_a_tools(holder: Any, key: Any) -> bool:
     """Anthropic's `tool_use.input`, Gemini's `functionCall.args` and `functionResponse.response`: every string in it counts."""
     if key == "input":
         return str(holder.get("type", "")).endswith("tool_use")
-    return key == "args" or (key == "response" and "type" not in holder)
+    return key in _WHOLE or (key == "response" and "type" not in holder)
