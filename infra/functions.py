@@ -50,6 +50,8 @@ class Function:
     """Has the providers' secrets, and may write to what gateway.yaml's callbacks name on AWS (infra/sinks.py)."""
     runs_batches: bool = False
     """May start what gateway.yaml's deployments on AWS run as batches (infra/batches.py)."""
+    signs_receipts: bool = False
+    """May use the KMS key that gateway.yaml names for it (infra/receipts.py)."""
     paths: tuple[str, ...] = ()
     every: str = ""
     """The field of Environment that says how many minutes; "": no schedule."""
@@ -87,6 +89,7 @@ PROXY = Function(
     lock="proxy",
     streams=True,
     calls_models=True,
+    signs_receipts=True,
     # /v1 by itself: another function has a path below it.
     paths=("/", "/v1", "/v2/guardrails", "/v2/rerank"),
     size=FunctionSize(memory=512, timeout=LONGEST_STREAM_SECONDS),
@@ -133,6 +136,7 @@ REPORTS = Function(
         Grant("secret:master-key", SECRET),
         Grant("secret:pepper", SECRET),
     ),
+    signs_receipts=True,
     paths=("/spend", "/global", "/provider", "/metrics", "/reports", *_BY_OWNER),
     size=FunctionSize(memory=1024, timeout=29),
 )

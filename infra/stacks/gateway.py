@@ -17,6 +17,7 @@ from infra.constructs.nag import acknowledge
 from infra.constructs.variables import variables
 from infra.functions import Function, deployed
 from infra.models import model_grants
+from infra.receipts import receipt_grants
 from infra.settings import Environment
 from infra.signers import iam_signers
 from infra.sinks import sink_grants
@@ -44,6 +45,7 @@ class GatewayStack(Stack):
         super().__init__(scope, id, env=placed(env), description=f"Tollkeeper {env.name}: functions and API")
         self._env, self._state, self._config, self._extra = env, state, config, extra
         self._models, self._sinks, self._batches = model_grants(env, config), sink_grants(config), batch_grants(env, config)
+        self._receipts = receipt_grants(config)
         self._layers = Layers(self, "Layers", layer_folder)
         self.functions = {row.name: self._function(row) for row in deployed()}
         self.dead_letters = DeadLetters(self, "DeadLetters", state.key).queue
@@ -76,6 +78,7 @@ class GatewayStack(Stack):
                 *(self._models if row.calls_models else ()),
                 *(self._sinks if row.tells_sinks else ()),
                 *(self._batches if row.runs_batches else ()),
+                *(self._receipts if row.signs_receipts else ()),
             ],
         )
 

@@ -117,5 +117,16 @@ def test_reports_and_janitor_may_export_the_ledger_into_its_bucket_and_nobody_el
     }
 
 
+def test_who_signs_receipts_may_use_the_key_gateway_yaml_names_and_nobody_else(assemblies):
+    signing = {
+        (role.partition("Role")[0], *as_list(statement["Resource"]))
+        for role, statement in assemblies["full"].statements()
+        if "kms:Sign" in actions_of(statement)
+    }
+    key = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    assert signing == {("Proxy", key), ("Reports", key)}
+    assert not any("kms:Sign" in actions_of(statement) for _, statement in assemblies["dev"].statements())
+
+
 def _keys(described):
     return [key["AttributeName"] for key in described["KeySchema"]]

@@ -364,7 +364,7 @@ async def test_a_receipt_is_signed_and_anybody_can_check_it(books: Books, tmp_pa
     assert main(["receipt", "verify", text, "--keys", str(tmp_path / "keys.json")]) == 0
     assert f'"cost_nano_usd": {item["cost"]}' in capsys.readouterr().out
     head, body, tail = text.split(".")
-    other = receipts.Receipts(b"another pepper").sign(item, int(system.now()))
+    other = await receipts.Receipts(receipts.PepperSigner(b"another pepper")).sign(item, int(system.now()))
     for forged in (f"{head}.{body[:-4]}AAAA.{tail}", f"{head}.{body}.", other, "nonsense", ""):
         with pytest.raises(BadRequest, match="no receipt"):
             receipts.verify(forged, keys)

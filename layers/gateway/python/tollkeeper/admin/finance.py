@@ -22,7 +22,6 @@ from tollkeeper.money import nano_to_usd
 from tollkeeper.reports import logs, outlook
 from tollkeeper.reports.ranges import Days, days_of, month_at, month_of
 from tollkeeper.reports.reader import Reader, largest
-from tollkeeper.reports.receipts import Receipts
 from tollkeeper.reports.statement import statement, statement_csv, statement_html
 
 router = APIRouter(prefix="/reports", tags=["reports"], route_class=StrictRoute)
@@ -143,7 +142,7 @@ async def simulate(body: WhatIf, services: Services, actor: Acting) -> dict[str,
 @router.get("/receipts/keys", **a.answers(dict[str, Any]))
 async def receipt_keys(services: Services, _actor: Acting) -> dict[str, Any]:
     """The public key that receipts are checked with, as a JWK set."""
-    return Receipts(services.pepper).keys()
+    return await services.receipts.keys()
 
 
 @router.get("/receipts/{request_id}", **a.answers(dict[str, Any]))
@@ -153,7 +152,7 @@ async def receipt(services: Services, actor: Acting, request_id: PathName) -> di
     kind, value = own(actor)
     if item is None or not (actor.everywhere or item.get({"user": "user_id", "key": "key_hash"}[kind]) == value):
         raise NotFound(f"No call with request_id={request_id}.", param="request_id")
-    return {"request_id": request_id, "receipt": Receipts(services.pepper).sign(item, int(services.clock.now()))}
+    return {"request_id": request_id, "receipt": await services.receipts.sign(item, int(services.clock.now()))}
 
 
 async def _scope(services: AdminServices, actor: Actor, kind: Kind, value: str | None) -> tuple[str, str]:

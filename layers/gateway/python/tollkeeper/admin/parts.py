@@ -15,6 +15,7 @@ from tollkeeper.money import ZERO, NanoUSD
 from tollkeeper.reports.drift import Standing
 from tollkeeper.reports.exports import Exports
 from tollkeeper.reports.reader import Reader
+from tollkeeper.reports.receipts import PepperSigner, Receipts
 from tollkeeper.routing.resolve import Groups
 from tollkeeper.store.table import Table
 
@@ -75,6 +76,7 @@ class AdminServices:
     drift: Callable[[], Awaitable[Standing]] | None = None
     """What is known of counters that differ from the ledger, for /metrics."""
     exports: Exports | None = None
+    signed: Receipts | None = None
 
     async def spent(self, scope: str, scope_id: str, budget_duration: str | None) -> Spend:
         return await self.spend.spend(scope, scope_id, budget_duration) if self.spend else Spend()
@@ -87,6 +89,10 @@ class AdminServices:
     def reader(self) -> Reader:
         """The sums that reports are made of."""
         return self.reports or Reader(self.ledger_table)
+
+    @cached_property
+    def receipts(self) -> Receipts:
+        return self.signed or Receipts(PepperSigner(self.pepper))
 
     @cached_property
     def audit(self) -> AuditLog:

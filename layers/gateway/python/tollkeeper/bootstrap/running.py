@@ -24,6 +24,7 @@ from tollkeeper.bootstrap.guardrails import guardrails_of
 from tollkeeper.bootstrap.identity import Newcomers, authenticator_of
 from tollkeeper.bootstrap.installation import Installation
 from tollkeeper.bootstrap.passing import agent_rows, pass_through, tool_rows
+from tollkeeper.bootstrap.receipts import receipt_for, receipts_of
 from tollkeeper.bootstrap.rotation import rotate_for_ever
 from tollkeeper.budgets.hold import BudgetEvent, Options
 from tollkeeper.budgets.reserve import Budgets
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from tollkeeper.bootstrap.watch import Watch
     from tollkeeper.ledger.stream import Pump
     from tollkeeper.reports.reader import Reader
+    from tollkeeper.reports.receipts import Receipts
     from tollkeeper.sinks.outbox import Outbox
 
 KEEP_DAYS = 30
@@ -146,6 +148,7 @@ class Running:
             content=self.content,
             drift=lambda: standing(counters_table),
             exports=self.exports.exports if self.exports else None,
+            signed=self.receipts,
         )
 
     @cached_property
@@ -154,6 +157,10 @@ class Running:
         from tollkeeper.bootstrap.drift import DriftRounds
 
         return DriftRounds(self.reader, self.installation, self.metrics)
+
+    @cached_property
+    def receipts(self) -> "Receipts":
+        return receipts_of(self.installation, self.pepper)
 
     @cached_property
     def exports(self) -> "ExportParts | None":
@@ -225,6 +232,7 @@ class Running:
                 *agent_rows(self),
             ],
             archive=self.archive,
+            receipt=receipt_for(self.installation, lambda: self.receipts),
             making=replace(self.making, at_once=background is not None) if self.making else None,
             background=background,
         )

@@ -136,7 +136,7 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
         background_health_check_model_groups enforce_fallback_model_access enable_jwt_auth litellm_jwtauth pass_through_endpoints
         alerting alert_types maximum_spend_logs_retention_period
     """),
-    "tollkeeper": _words("budgets providers routing iam_callers prices alerts responses exports"),
+    "tollkeeper": _words("budgets providers routing iam_callers prices alerts responses exports receipts"),
     "litellm_jwtauth": _words("""
         issuer audience jwks_url jwks_uri public_key_url issuers user_id_jwt_field user_email_jwt_field user_allowed_email_domain
         user_id_upsert user_roles_jwt_field user_allowed_roles roles_jwt_field role_mappings jwt_litellm_role_map team_id_jwt_field

@@ -318,6 +318,15 @@ def _off(value: Any) -> Any:
     return "off" if value is False else value
 
 
+class ReceiptSettings(BaseModel):
+    """`tollkeeper.receipts`: which answers carry a signed receipt, and the KMS key that signs (bootstrap/receipts.py)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    send: Annotated[Literal["off", "asked", "always"], BeforeValidator(_off)] | None = None
+    kms_key: Annotated[str, Field(pattern=r"^arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/[\w/-]+$")] | None = None
+
+
 class ResponsesSettings(Section):
     store: bool | None = None
     keep_days: Seconds | None = None
@@ -331,6 +340,7 @@ class TollkeeperSettings(Section):
     routing: RoutingSettings | None = None
     iam_callers: list[IamCaller] | None = None
     responses: ResponsesSettings | None = None
+    receipts: ReceiptSettings | None = None
     exports: Annotated[Literal["off", "daily"], BeforeValidator(_off)] | None = None
     """Of the ledger (reports/export_plan.py)."""
 

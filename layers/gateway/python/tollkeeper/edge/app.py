@@ -16,7 +16,7 @@ from tollkeeper.edge.http import Receive, Scope, Send, send_json
 from tollkeeper.edge.problems import openai_error
 from tollkeeper.edge.responses_background import Background
 from tollkeeper.edge.routes import Row, llm_routes
-from tollkeeper.edge.serving import Desk
+from tollkeeper.edge.serving import Desk, ReceiptFor
 from tollkeeper.errors import CallerError, NotFound
 from tollkeeper.pipeline import Gateway
 from tollkeeper.store.archive import Archive
@@ -40,6 +40,7 @@ class EdgeParts:
     rows: Sequence[Row] = ()
     archive: Archive | None = None
     making: Background | None = None
+    receipt: ReceiptFor | None = None
 
 
 def create_app(parts: EdgeParts) -> Starlette:
@@ -70,7 +71,13 @@ def straight(app: Starlette) -> ASGIApp:
 
 
 def _routes(parts: EdgeParts) -> list[BaseRoute]:
-    desk = Desk(parts.gateway, parts.clock, max_request_bytes=parts.max_request_bytes, heartbeat_seconds=parts.heartbeat_seconds)
+    desk = Desk(
+        parts.gateway,
+        parts.clock,
+        max_request_bytes=parts.max_request_bytes,
+        heartbeat_seconds=parts.heartbeat_seconds,
+        receipt=parts.receipt,
+    )
     health = HealthEdge(parts.ready)
     rows: list[tuple[str, str, ASGIApp]] = [
         *llm_routes(desk, parts.archive, parts.making),

@@ -3,7 +3,7 @@ caller's own error shape. What differs is an `Api` row.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from tollkeeper.edge.http import ClientGone, Receive, Scope, Send, headers_of, q
 from tollkeeper.edge.problems import openai_error, openai_error_event
 from tollkeeper.edge.sse import EVENTS, EventStream, Media
 from tollkeeper.errors import BadRequest, OurError
+from tollkeeper.ledger.entry import Entry
 from tollkeeper.pipeline import Answer, Gateway
 
 
@@ -36,6 +37,10 @@ class Frames(Protocol):
 ErrorShape = Callable[[BaseException, str], tuple[int, dict[str, str], Json]]
 Say = Callable[[Json, Json], Json]
 """(hub answer or the provider's own, request) → what the caller gets."""
+RECEIPT = "x-tollkeeper-receipt"
+"""Of a request: the answer is to carry its receipt. Of an answer: the receipt."""
+ReceiptFor = Callable[[Mapping[str, str], Entry], Awaitable[str | None]]
+"""(request headers, what the call came to) → the signed receipt that the answer carries, if it is to."""
 
 
 class Passed:
@@ -86,8 +91,11 @@ class Api:
 class Desk:
     """What endpoints are made with."""
 
-    def __init__(self, gateway: Gateway, clock: Clock, *, max_request_bytes: int, heartbeat_seconds: float) -> None:
+    def __init__(
+        self, gateway: Gateway, clock: Clock, *, max_request_bytes: int, heartbeat_seconds: float, receipt: ReceiptFor | None = None
+    ) -> None:
         self.gateway = gateway
+        self._receipt = receipt
         self.clock = clock
         self._limit = max_request_bytes
         self._heartbeat_seconds = heartbeat_seconds
@@ -107,6 +115,13 @@ class Desk:
         measured = api.measure(body) if api.measure is not None else None
         shown_id = _shown_id(headers, call_id)
         return Call(call_id, shown_id, body, raw, headers, query_of(scope), deadline, api.endpoint, api.to_hub, measured=measured)
+
+    async def receipt(self, call: Call, answer: Answer) -> dict[str, str]:
+        """A header, once the books are closed; {}: it carries none."""
+        if self._receipt is None or answer.entry is None:
+            return {}
+        signed = await self._receipt(call.headers, answer.entry)
+        return {RECEIPT: signed} if signed else {}
 
     def events(self, receive: Receive, send: Send, media: Media = EVENTS) -> EventStream:
         return EventStream(receive, send, self._heartbeat_seconds, media)
@@ -137,7 +152,8 @@ class ApiEndpoint:
         else:
             answer = await self._desk.gateway.serve(call)
             say = self._api.native_say if answer.native else self._api.say
-            await _send(send, answer.headers, await self.told(call, answer, say(answer.body or {}, call.shown)))
+            headers = answer.headers | await self._desk.receipt(call, answer)
+            await _send(send, headers, await self.told(call, answer, say(answer.body or {}, call.shown)))
 
     async def _refuse(self, scope: Scope, send: Send, error: Exception, call_id: str) -> None:
         status, headers, body = self._api.error(error, call_id)
@@ -172,13 +188,18 @@ class ApiEndpoint:
                     if self.watches:
                         await self.before_write(call, answer, frames)
                     await events.write(data)
-            if data := frames.end():
+            if data := await self._receipted(call, answer, events.media) + frames.end():
                 if self.watches:
                     await self.before_write(call, answer, frames)
                 await events.write(data)
             await events.end()
         finally:
             await answer.stream.aclose()
+
+    async def _receipted(self, call: Call, answer: Answer, media: Media) -> bytes:
+        """A stream's cost is known at its end: the receipt is a comment there, which clients pass over."""
+        receipt = await self._desk.receipt(call, answer) if media.content_type == EVENTS.content_type else {}
+        return b"".join(f": {name}: {value}\n\n".encode() for name, value in receipt.items())
 
     # What an endpoint with a memory does besides.
 
