@@ -82,6 +82,8 @@ class EmbeddedExporter:
 
     async def reach(self) -> tuple[float, float]:
         self._changes.prune()
+        # Its clock counts milliseconds: what was written before somebody asked lies before the moment they get.
+        await asyncio.sleep(0.002)
         return self._changes.since(), self._changes.now()
 
     async def start(self, export: Export) -> Progress:
