@@ -98,6 +98,10 @@ class PayloadTooLarge(CallerError):
     status = 413
 
 
+class UnsupportedEncoding(CallerError):
+    status = 415
+
+
 class BudgetExceeded(CallerError):
     status, type = 422, "budget_exceeded"
 

@@ -31,6 +31,7 @@ from tollkeeper.budgets.reserve import Budgets
 from tollkeeper.budgets.windows import zone_named
 from tollkeeper.config.snapshot import Deployment, Snapshot
 from tollkeeper.edge.app import EdgeParts, create_app, not_found, straight
+from tollkeeper.edge.cors import with_cors
 from tollkeeper.edge.guardrails import GuardrailsEdge
 from tollkeeper.edge.health_checks import HealthChecks
 from tollkeeper.edge.overview import Overview
@@ -196,7 +197,7 @@ class Running:
 
     def edge_app(self, fallback: ASGIApp | None = None, background: Callable[[], Coroutine[Any, Any, None]] | None = None) -> ASGIApp:
         """`fallback` gets what is no LLM route; `background` runs as long as the server does."""
-        return self._refreshed(straight(create_app(self._edge_parts(fallback, background))))
+        return with_cors(self._refreshed(straight(create_app(self._edge_parts(fallback, background)))))
 
     def _refreshed(self, app: ASGIApp) -> ASGIApp:
         """Before each request, models that were added or changed in the directory (a read every few seconds, shared by all)."""

@@ -7,11 +7,13 @@ from typing import Any
 
 from tollkeeper.dialects.anthropic_blocks import kind_of
 from tollkeeper.dialects.base import Json
+from tollkeeper.dialects.hub_request import narrow_tools
 from tollkeeper.errors import BadRequest
 
 
 def translate_tools(body: Json) -> None:
     """`tools`, the older `functions`, `web_search_options` and `tool_choice`, in place. Raises BadRequest naming the field."""
+    narrow_tools(body)
     functions = [{"type": "function", "function": function} for function in _array(body, "functions")]
     tools = [*_array(body, "tools"), *functions]
     converted = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]

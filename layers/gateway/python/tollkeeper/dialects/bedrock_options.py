@@ -16,6 +16,7 @@ from tollkeeper.dialects.bedrock_messages import cache_point, is_unsigned_tool_l
 from tollkeeper.dialects.bedrock_models import Family, family_of
 from tollkeeper.dialects.fields import drop_unsupported
 from tollkeeper.dialects.gemini_options import smallest_limit
+from tollkeeper.dialects.hub_request import narrow_tools
 from tollkeeper.errors import BadRequest
 
 _INFERENCE = {"temperature": "temperature", "top_p": "topP"}
@@ -143,6 +144,7 @@ def _output_config(schema: Json, given: Json) -> Json:
 
 
 def _tool_config(fields: Json, messages: list[Json], family: Family, additional: Json) -> Json:
+    narrow_tools(fields := dict(fields))
     tools = [block for tool in _list(fields, "tools") for block in _tool(tool, family)]
     choice = _choice(fields.get("tool_choice"))
     if not tools or fields.get("tool_choice") == "none":

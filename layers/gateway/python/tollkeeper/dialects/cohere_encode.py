@@ -13,6 +13,7 @@ from tollkeeper.dialects.hub_request import (
     calls_of,
     chosen_name,
     content_parts,
+    narrow_tools,
     only_tool,
     plain_function,
     plain_id,
@@ -81,6 +82,7 @@ def chat_body(request: Json, target: Target) -> Json:
 
 def _tools(body: Json) -> None:
     """`strict` is said once, for all of them."""
+    narrow_tools(body)
     tools = take_tools(body)
     if tools:
         body["tools"] = [plain_function(tool, where, "Cohere") for where, tool in tools]

@@ -55,6 +55,22 @@ def plain_function(tool: Json, where: str, provider: str) -> Json:
     return {"type": "function", "function": {**kept, "parameters": function.get("parameters") or {"type": "object", "properties": {}}}}
 
 
+def narrow_tools(body: Json) -> None:
+    """`allowed_tools`, for who does not know it: only those tools, and its mode for a choice. In place.
+
+    https://platform.openai.com/docs/guides/function-calling#allowed-tools
+    """
+    choice = body.get("tool_choice")
+    if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
+        return
+    allowed = choice.get("allowed_tools", choice)
+    names = {chosen_name(tool) for tool in _take_list(dict(allowed), "tools")} if isinstance(allowed, dict) else set()
+    tools = body.get("tools")
+    if not isinstance(tools, list) or not (kept := [tool for tool in tools if chosen_name(tool) in names]):
+        raise BadRequest("tool_choice.allowed_tools.tools must name some of the tools.", param="tool_choice")
+    body["tools"], body["tool_choice"] = kept, "required" if allowed.get("mode") == "required" else "auto"
+
+
 def take_tool_choice(body: Json) -> Any:
     """`auto`, `none`, `required`, an object that names a tool, or None."""
     choice, legacy = body.pop("tool_choice", None), body.pop("function_call", None)

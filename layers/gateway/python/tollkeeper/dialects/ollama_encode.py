@@ -17,6 +17,7 @@ from tollkeeper.dialects.hub_request import (
     calls_of,
     chosen_name,
     content_parts,
+    narrow_tools,
     only_tool,
     plain_function,
     plain_id,
@@ -105,6 +106,7 @@ def _options(body: Json, _: Target) -> None:
 
 
 def _tools(body: Json, _: Target) -> None:
+    narrow_tools(body)
     if tools := take_tools(body):
         body["tools"] = [plain_function(tool, where, "Ollama") for where, tool in tools]
 

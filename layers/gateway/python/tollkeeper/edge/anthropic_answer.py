@@ -15,6 +15,7 @@ from tollkeeper.dialects.native import framed
 from tollkeeper.dialects.usage import usage_from_hub
 from tollkeeper.edge.anthropic_request import carrying
 from tollkeeper.edge.problems import anthropic_error_event
+from tollkeeper.edge.tool_names import Originals
 
 _STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "function_call": "tool_use", "content_filter": "refusal"}
 
@@ -29,11 +30,15 @@ def message_of(hub: Json, request: Json) -> Json:
         "type": "message",
         "role": "assistant",
         "model": request["model"],
-        "content": _blocks(said),
+        "content": _blocks(said, names_of(request)),
         "stop_reason": stop,
         "stop_sequence": sequence,
         "usage": usage_of(hub.get("usage")),
     }
+
+
+def names_of(request: Json) -> Originals:
+    return Originals(tool.get("name") for tool in as_objects(request.get("tools")))
 
 
 def message_id(hub_id: Any) -> str:
@@ -51,7 +56,7 @@ def usage_of(usage: Any) -> Json:
     }
 
 
-def _blocks(said: Json) -> list[Json]:
+def _blocks(said: Json, names: Originals) -> list[Json]:
     blocks = [_whole(block) for block in as_objects(said.get("thinking_blocks"))]
     items = as_objects(said.get("reasoning_items"))
     if not blocks and (said.get("reasoning_content") or items):
@@ -61,7 +66,9 @@ def _blocks(said: Json) -> list[Json]:
         blocks.append({"type": "text", "text": text})
     for call in as_objects(said.get("tool_calls")):
         function = as_object(call.get("function"))
-        blocks.append({"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": _input(function.get("arguments"))})
+        blocks.append(
+            {"type": "tool_use", "id": call.get("id"), "name": names.of(function.get("name")), "input": _input(function.get("arguments"))}
+        )
     return blocks
 
 
@@ -89,7 +96,7 @@ class MessagesFrames:
     """See serving.Frames. Chunks of one choice; of others nothing is said."""
 
     def __init__(self, request: Json) -> None:
-        self._model = request["model"]
+        self._model, self._names = request["model"], names_of(request)
         self._started = False
         self._place = -1
         self._open: tuple[str, int] | None = None
@@ -167,7 +174,7 @@ class MessagesFrames:
         index, function = as_index(call.get("index")), as_object(call.get("function"))
         events = []
         if index not in self._calls:
-            block: Json = {"type": "tool_use", "id": call.get("id") or "", "name": function.get("name") or "", "input": {}}
+            block: Json = {"type": "tool_use", "id": call.get("id") or "", "name": self._names.of(function.get("name")), "input": {}}
             events += self._begin(block, ("tool_use", index))
             self._calls[index] = self._place
         if arguments := function.get("arguments"):

@@ -18,6 +18,7 @@ from tollkeeper.dialects.anthropic_blocks import is_thinking, kind_of
 from tollkeeper.dialects.base import Json
 from tollkeeper.dialects.fields import GATEWAY_FIELDS
 from tollkeeper.dialects.hub_stream import as_object, as_objects
+from tollkeeper.edge.tool_names import fit_names
 from tollkeeper.errors import BadRequest
 
 CARRIED = "tk1."
@@ -25,7 +26,7 @@ CARRIED = "tk1."
 
 _SAME = frozenset({"model", "max_tokens", "stream", "temperature", "top_p", "metadata", "user"})
 TAKE_TOP_K = frozenset({"gemini_generate", "bedrock_converse", "cohere_v2", "ollama_chat"})
-_TAKE_TOOL_IMAGES = frozenset({"gemini_generate", "bedrock_converse", "openai_responses"})
+TAKE_TOOL_IMAGES = frozenset({"gemini_generate", "bedrock_converse", "openai_responses"})
 TAKE_THINKING = frozenset({"gemini_generate", "bedrock_converse", "cohere_v2"})
 REASONS = re.compile(
     r"gemini-(?:2\.5|3)|claude-(?:3-7|[a-z]+-[4-9])|(?:^|/)o[134](?:-|$)|gpt-5(?!-chat)|gpt-oss|grok-3-mini|qwen3|nova-2|reasoning"
@@ -64,7 +65,7 @@ def check_countable(body: Json, headers: Mapping[str, str], *, limit: bool = Fal
 
 def messages_to_hub(body: Json, deployment: Deployment) -> Json:
     """Raises BadRequest naming what cannot be said elsewhere."""
-    return _Translation(body, deployment).request()
+    return fit_names(_Translation(body, deployment).request())
 
 
 class _Translation:
@@ -127,8 +128,8 @@ class _Translation:
         """(tool message, images for the user's message where a tool's may have none)"""
         content = block.get("content")
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else as_objects(content)
-        moved = [] if self._dialect in _TAKE_TOOL_IMAGES else [each for each in blocks if kind_of(each) in {"image", "document"}]
-        said = self._parts([each for each in blocks if each not in moved], where) if len(moved) < len(blocks) else ""
+        moved = [] if self._dialect in TAKE_TOOL_IMAGES else [each for each in blocks if kind_of(each) in {"image", "document"}]
+        said = self._parts([each for each in blocks if each not in moved], where) or ""
         result: Json = {"role": "tool", "tool_call_id": str(block.get("tool_use_id") or ""), "content": said}
         if block.get("is_error") is True:
             result |= {"is_error": True} if self._dialect == "bedrock_converse" else {"content": said or "Error"}

@@ -60,11 +60,16 @@ def create_app(parts: EdgeParts) -> Starlette:
 
 
 def straight(app: Starlette) -> ASGIApp:
-    """The same app with a shorter way to paths that have no parameters: past the middleware and the walk through the routes."""
+    """The same app with a shorter way to paths that have no parameters: past the middleware and the walk through the routes. A slash at
+    their end makes no difference.
+    """
     fixed = {route.path: route.endpoint for route in app.routes if isinstance(route, Route) and "{" not in route.path}
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
-        endpoint = fixed.get(scope["path"]) if scope["type"] == "http" and not scope.get("root_path") else None
+        endpoint = None
+        if scope["type"] == "http" and not scope.get("root_path"):
+            path = scope["path"]
+            endpoint = fixed.get(path) or (fixed.get(path.rstrip("/")) if path.endswith("/") else None)
         await (endpoint or app)(scope, receive, send)
 
     return dispatch

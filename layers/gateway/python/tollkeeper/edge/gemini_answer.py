@@ -13,6 +13,7 @@ from tollkeeper.dialects.hub_stream import as_index, as_object, as_objects
 from tollkeeper.dialects.usage import usage_from_hub
 from tollkeeper.edge.carried import carrying
 from tollkeeper.edge.problems import gemini_error
+from tollkeeper.edge.tool_names import Originals
 
 _FINISH = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
 _CARRIED = ("thinking_blocks", "reasoning_items")
@@ -20,8 +21,14 @@ _CARRIED = ("thinking_blocks", "reasoning_items")
 
 def generated(hub: Json, request: Json) -> Json:
     """The whole answer of a chat.completion."""
-    candidates = [_candidate(choice, shows_thoughts(request)) for choice in as_objects(hub.get("choices"))]
+    candidates = [_candidate(choice, shows_thoughts(request), names_of(request)) for choice in as_objects(hub.get("choices"))]
     return {"candidates": candidates, "usageMetadata": usage_metadata(hub.get("usage")), **_head(hub, request)}
+
+
+def names_of(request: Json) -> Originals:
+    tools = as_objects(request.get("tools"))
+    declared = (tool.get("functionDeclarations") or tool.get("function_declarations") for tool in tools)
+    return Originals(function.get("name") for functions in declared for function in as_objects(functions))
 
 
 def shows_thoughts(request: Json) -> bool:
@@ -47,7 +54,7 @@ def _head(data: Json, request: Json) -> Json:
     return {"modelVersion": request["model"], "responseId": str(data.get("id") or "").removeprefix("chatcmpl-")}
 
 
-def _candidate(choice: Json, shows: bool) -> Json:
+def _candidate(choice: Json, shows: bool, names: Originals) -> Json:
     said = as_object(choice.get("message"))
     parts: list[Json] = []
     if shows and said.get("reasoning_content"):
@@ -55,7 +62,7 @@ def _candidate(choice: Json, shows: bool) -> Json:
     if text := (said.get("content") or "") + (said.get("refusal") or ""):
         parts.append({"text": text})
     parts += _media(said)
-    parts += [_call(as_object(call.get("function")), call.get("id")) for call in as_objects(said.get("tool_calls"))]
+    parts += [_call(as_object(call.get("function")), call.get("id"), names) for call in as_objects(said.get("tool_calls"))]
     if signature := carrying(said):
         _sign(parts, signature)
     return {
@@ -79,13 +86,13 @@ def _finish(reason: Any) -> str:
     return _FINISH.get(str(reason), "STOP")
 
 
-def _call(function: Json, identifier: Any) -> Json:
+def _call(function: Json, identifier: Any, names: Originals) -> Json:
     """What the output limit cut is no JSON; the finish reason says so."""
     try:
         arguments = as_object(orjson.loads(function.get("arguments") or "{}"))
     except orjson.JSONDecodeError:
         arguments = {}
-    return {"functionCall": {"id": str(identifier or ""), "name": str(function.get("name") or ""), "args": arguments}}
+    return {"functionCall": {"id": str(identifier or ""), "name": names.of(function.get("name")), "args": arguments}}
 
 
 def _media(said: Json) -> list[Json]:
@@ -126,7 +133,8 @@ def _token(token: Json) -> Json:
 class _Choice:
     """What of one choice has been heard and not said yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Originals) -> None:
+        self._names = names
         self.calls: dict[int, Json] = {}
         self.said_calls = 0
         self.kept: Json = {}
@@ -157,7 +165,7 @@ class _Choice:
 
     def last(self) -> Json:
         """The candidate of the last event."""
-        parts = [_call(call, call["id"]) for call in self.calls.values()] or [{"text": ""}]
+        parts = [_call(call, call["id"], self._names) for call in self.calls.values()] or [{"text": ""}]
         if signature := carrying(self.kept):
             _sign(parts, signature)
         return {"content": {"role": "model", "parts": parts}, "finishReason": _finish(self.finish), **grounding(self.notes)}
@@ -170,7 +178,7 @@ class GenerateFrames:
 
     def __init__(self, request: Json) -> None:
         self._request = request
-        self._shows = shows_thoughts(request)
+        self._shows, self._names = shows_thoughts(request), names_of(request)
         self._head: Json = {}
         self._choices: dict[int, _Choice] = {}
         self._usage: Any = None
@@ -180,7 +188,7 @@ class GenerateFrames:
         return b"".join([self._chunk(chunk) for chunk in batch])
 
     def end(self) -> bytes:
-        choices = self._choices or {0: _Choice()}
+        choices = self._choices or {0: _Choice(self._names)}
         candidates = [{**choice.last(), "index": index} for index, choice in sorted(choices.items())]
         head = self._head or _head({}, self._request)
         event = {"candidates": candidates, "usageMetadata": usage_metadata(self._usage), **head}
@@ -196,7 +204,7 @@ class GenerateFrames:
         candidates = []
         for choice in as_objects(data.get("choices")):
             index = as_index(choice.get("index"))
-            state = self._choices.setdefault(index, _Choice())
+            state = self._choices.setdefault(index, _Choice(self._names))
             parts = state.hear(as_object(choice.get("delta")), self._shows)
             state.finish = choice.get("finish_reason") or state.finish
             if parts:

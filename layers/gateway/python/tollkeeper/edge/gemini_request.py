@@ -17,6 +17,7 @@ from tollkeeper.dialects.hub_stream import as_object, as_objects, as_word
 from tollkeeper.edge.anthropic_request import REASONS, TAKE_TOP_K
 from tollkeeper.edge.carried import carried
 from tollkeeper.edge.gemini_schema import json_schema
+from tollkeeper.edge.tool_names import fit_names
 from tollkeeper.errors import BadRequest
 
 _SAME = {
@@ -97,7 +98,7 @@ def generate_to_hub(body: Json, deployment: Deployment) -> Json:
     hub["messages"] = list(_messages(body))
     _generation(as_object(body.get("generationConfig")), hub, deployment)
     _tools(body, hub)
-    return hub
+    return fit_names(hub)
 
 
 def _messages(body: Json) -> Iterator[Json]:

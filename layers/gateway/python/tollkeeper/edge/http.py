@@ -8,8 +8,10 @@ from urllib.parse import parse_qsl
 import orjson
 
 from tollkeeper.dialects.multipart import FORM
+from tollkeeper.edge.inflate import inflated
+from tollkeeper.edge.json_body import object_of
 from tollkeeper.edge.multipart import fields_of
-from tollkeeper.errors import BadRequest, PayloadTooLarge
+from tollkeeper.errors import PayloadTooLarge
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -36,15 +38,7 @@ def query_of(scope: Scope) -> dict[str, str]:
 async def read_json(receive: Receive, headers: Mapping[str, str], limit: int) -> tuple[dict[str, Any], bytes]:
     """The body as a JSON object, and as it came. Raises PayloadTooLarge, BadRequest."""
     raw = await read_body(receive, headers, limit)
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(
-            f"The request body is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno}).", param="request_body"
-        ) from None
-    if not isinstance(body, dict):
-        raise BadRequest("The request body must be a JSON object.", param="request_body")
-    return body, raw
+    return object_of(raw), raw
 
 
 async def read_form(receive: Receive, headers: Mapping[str, str], limit: int) -> tuple[dict[str, Any], bytes]:
@@ -61,7 +55,7 @@ async def read_form(receive: Receive, headers: Mapping[str, str], limit: int) ->
 
 
 async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
-    """Raises PayloadTooLarge, ClientGone."""
+    """Unpacked. Raises PayloadTooLarge, ClientGone, BadRequest."""
     _check_size(int(length) if (length := headers.get("content-length", "")).isdigit() else 0, limit)
     parts: list[bytes] = []
     size = 0
@@ -74,7 +68,11 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) ->
         _check_size(size, limit)
         if not message.get("more_body"):
             break
-    return b"".join(parts) if len(parts) > 1 else parts[0]
+    body = b"".join(parts) if len(parts) > 1 else parts[0]
+    if codings := headers.get("content-encoding"):
+        body = inflated(body, codings, limit)
+        _check_size(len(body), limit)
+    return body
 
 
 def _check_size(size: int, limit: int) -> None:

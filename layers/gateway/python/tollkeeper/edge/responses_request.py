@@ -16,6 +16,7 @@ from tollkeeper.dialects.base import Json
 from tollkeeper.dialects.fields import GATEWAY_FIELDS
 from tollkeeper.dialects.hub_stream import as_object, as_objects, as_word
 from tollkeeper.dialects.native import one_limit
+from tollkeeper.edge.anthropic_request import TAKE_TOOL_IMAGES
 from tollkeeper.edge.serving import model_named
 from tollkeeper.errors import BadRequest
 
@@ -28,6 +29,7 @@ _SAME = frozenset(
 )  # fmt: skip
 _OPENAIS = frozenset({"safety_identifier", "prompt_cache_key", "prompt_cache_retention"})
 _TAKE_THINKING = frozenset({"anthropic_messages", "vertex_anthropic", "bedrock_invoke", "bedrock_converse", "cohere_v2"})
+_TAKE_TOOL_IMAGES = TAKE_TOOL_IMAGES | {"anthropic_messages", "vertex_anthropic", "bedrock_invoke"}
 _SEARCHES = ("web_search", "web_search_preview")
 
 
@@ -70,7 +72,7 @@ def _messages(body: Json, deployment: Deployment) -> Iterator[Json]:
     if isinstance(given, str):
         yield {"role": "user", "content": given}
         return
-    history = _History(thinks=deployment.dialect in _TAKE_THINKING)
+    history = _History(thinks=deployment.dialect in _TAKE_THINKING, shows=deployment.dialect in _TAKE_TOOL_IMAGES)
     for place, item in enumerate(given or []):
         history.add(item, f"input[{place}]")
     yield from history.messages
@@ -79,8 +81,12 @@ def _messages(body: Json, deployment: Deployment) -> Iterator[Json]:
 class _History:
     """Items that a model said one after the other are one assistant message."""
 
-    def __init__(self, *, thinks: bool) -> None:
+    def __init__(self, *, thinks: bool, shows: bool) -> None:
+        """Whether the model takes signed thoughts back, and pictures from tools."""
         self.messages: list[Json] = []
+        self._shows = shows
+        self._shown: Json | None = None
+        """The user's message that was made of what tools gave."""
         self._thinks = thinks
         self._thoughts: list[Json] = []
 
@@ -91,12 +97,23 @@ class _History:
         elif kind in {"function_call", "custom_tool_call"}:
             self._assistant().setdefault("tool_calls", []).append(_call(item, kind))
         elif kind in {"function_call_output", "custom_tool_call_output"}:
-            output = _content(item.get("output"), where)
-            self.messages.append({"role": "tool", "tool_call_id": str(item.get("call_id") or ""), "content": output})
+            self._result(item, where)
         elif kind == "reasoning":
             self._thoughts = carried_thoughts(item) if self._thinks else []
         elif not kind.endswith(("_call", "_list_tools", "_approval_request", "tool_search_output")):
             raise BadRequest(f"{where}: items of type {kind!r} are not supported for this model.", param="input")
+
+    def _result(self, item: Json, where: str) -> None:
+        """What a tool gave; pictures and files as the user's, behind all results, where a tool's message may have none."""
+        output = _content(item.get("output"), where)
+        moved = [] if self._shows or isinstance(output, str) else [part for part in output if part.get("type") != "text"]
+        kept = [part for part in output if part not in moved] if moved else output
+        message = {"role": "tool", "tool_call_id": str(item.get("call_id") or ""), "content": kept or ""}
+        shown = self.messages.pop() if self.messages and self.messages[-1] is self._shown else None
+        self.messages.append(message)
+        if moved or shown:
+            self._shown = {"role": "user", "content": [*(shown["content"] if shown else ()), *moved]}
+            self.messages.append(self._shown)
 
     def _message(self, item: Json, where: str) -> None:
         role = item.get("role")
@@ -187,8 +204,16 @@ def _tools(body: Json, hub: Json) -> None:
     choice = body.get("tool_choice")
     if isinstance(choice, dict) and choice.get("type") in ("function", "custom"):
         choice = {"type": choice["type"], choice["type"]: {"name": choice.get("name")}}
+    elif isinstance(choice, dict) and choice.get("type") == "allowed_tools":
+        allowed = [_named(tool) for tool in as_objects(choice.get("tools"))]
+        choice = {"type": "allowed_tools", "allowed_tools": {"mode": choice.get("mode"), "tools": allowed}}
     if choice is not None and "tools" in hub:
         hub["tool_choice"] = choice
+
+
+def _named(tool: Json) -> Json:
+    kind = as_word(tool.get("type"))
+    return {"type": kind, kind: {"name": tool.get("name")}}
 
 
 def _shape(body: Json, hub: Json, *, says_how_long: bool) -> None:
