@@ -65,7 +65,7 @@ def alarm_metrics(env: Environment) -> int:
     rows = functions.deployed()
     errors = 2 if env.alarms.error_percent else 1
     each = sum(errors + 1 + (functions.size_of(row, env).reserved != 1) for row in rows)
-    fixed = len(("latency", "holds", "bounds", "dead letters")) + len(("directory", "counters", "ledger"))
+    fixed = len(("latency", "holds", "bounds", "drift", "dead letters")) + len(("directory", "counters", "ledger"))
     return each + fixed + any(row.reads_ledger_stream for row in rows) + (len(env.on_prem.pools) if env.on_prem else 0)
 
 
