@@ -1,152 +1,194 @@
-"""A month of a large company: two million calls of 2,000 keys in 100 teams, added up and reported.
+"""A month of a large company: two million calls of 2,000 keys in 100 teams, added up, reported and exported.
 
 `python -m tests.bench.month [--calls 2000000] [--folder DIR]` prints what each report asks of the store and whether its total is the one
-counted independently while the calls were made up. Exit code 1 if one is not.
+counted independently while the calls were made up; then exports the ledger and reads the export back. Exit code 1 if something is wrong.
+`--engine dynamodb-local --calls 20000` does it on a DynamoDB engine, with a company a tenth of the size, and counts capacity units, too.
 """
 
 import argparse
 import asyncio
-import sqlite3
+import hashlib
+import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
-from tests.support.admin import HandClock, make_admin
-from tests.support.entries import Company, entries, expected
+from tests.bench.month_store import NEXT_DAY, CountedTable, Sums, embedded, on_dynamodb
+from tests.support.admin import Admin, make_admin
+from tests.support.entries import Company
 
-from tollkeeper.clock import from_iso
-from tollkeeper.ledger.sums import Address, Cell, cells_of
-from tollkeeper.store.sqlite import SqliteStore
-from tollkeeper.store.table import Table
+from tollkeeper.ledger.rebuild import entries_of
+from tollkeeper.reports.export_files import read_export, write_export
+from tollkeeper.store.table import Item, Table
 
-COMPANY = Company(keys=2000, teams=100, users=500, organizations=10, customers=50, tags=3)
-DATES = {"start_date": "2026-11-01", "end_date": "2026-11-30"}
-COLUMNS = ("gsi1pk", "gsi1sk", "gsi2pk", "gsi2sk", "gsi3pk", "gsi3sk")
-Sums = dict[tuple[str, str, str], tuple[int, int]]
-
-
-class CountedTable(Table):
-    """Counts the requests that DynamoDB would get."""
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-        self.requests = 0
-
-    def __getattribute__(self, name: str) -> Any:
-        if name not in {"get", "query", "put_new", "put", "delete", "apply"}:
-            return super().__getattribute__(name)
-        self.requests += 1
-        return getattr(self._table, name)
-
-
-def days(calls: int) -> Iterator[list[dict[str, Any]]]:
-    made = entries(calls, seed=2026, company=COMPANY)
-    for _, found in groupby(made, key=lambda item: item["started_at"][:10]):
-        yield list(found)
-
-
-def write(folder: Path, found: Iterable[dict[str, Any]]) -> None:
-    """Straight into the file, for a transaction per item would take an hour; that those come to the same is proved elsewhere."""
-    rows = ((item["pk"], item["sk"], orjson.dumps(item), None, *map(item.get, COLUMNS)) for item in found)
-    with sqlite3.connect(folder / "tollkeeper.db") as connection:
-        connection.execute("DROP TRIGGER IF EXISTS ledger_to_stream")
-        connection.executemany(f"INSERT INTO ledger VALUES ({', '.join('?' * (4 + len(COLUMNS)))})", rows)
-    connection.close()
-
-
-def items(cells: dict[Address, Cell]) -> Iterator[dict[str, Any]]:
-    return ({"pk": pk, "sk": sk, **cell.add, **cell.labels} for (pk, sk), cell in cells.items())
-
-
-def fill(folder: Path, calls: int) -> tuple[SqliteStore, Sums]:
-    """The sums are made by the roller's own `cells_of`, a day at a time."""
-    store, sums, done, started = SqliteStore(folder, clock=HandClock(from_iso("2026-12-01T00:00:00Z"))), Sums(), 0, time.monotonic()
-    of_month: dict[Address, Cell] = {}
-    for found in days(calls):
-        write(folder, found)
-        for name, (spend, count) in expected(found).items():
-            before = sums.get(name, (0, 0))
-            sums[name] = before[0] + spend, before[1] + count
-        cells = cells_of(found)
-        for address in [address for address in cells if address[1].startswith("month#")]:
-            cell = cells.pop(address)
-            of_month.setdefault(address, Cell()).take(cell.add, cell.labels)
-        write(folder, items(cells))
-        done += len(found)
-        print(f"{done:>9} calls booked and added up after {time.monotonic() - started:.0f} s", flush=True)
-    write(folder, items(of_month))
-    return store, sums
+LARGE = Company(keys=2000, teams=100, users=500, organizations=10, customers=50, tags=3)
+SMALL = Company(keys=200, teams=20, users=50, organizations=4, customers=20, tags=3)
+MONTH = "2026-11"
+DATES = {"start_date": f"{MONTH}-01", "end_date": f"{MONTH}-30"}
+ONE_DAY = {"start_date": f"{MONTH}-17", "end_date": f"{MONTH}-17"}
+MOST_REQUESTS = 110
+"""Of any one answer, at two million calls."""
 
 
 def nano(dollars: float) -> int:
     return round(dollars * 10**9)
 
 
-async def report(store: SqliteStore, sums: Sums) -> bool:
-    ledger = CountedTable(store.ledger)
-    admin = make_admin(ledger=ledger)
-    admin.clock.advance(from_iso("2026-12-01T00:00:00Z") - admin.clock.now())
-    whole = sums["all", "", "2026-11"]
+class Questions:
+    """Asks the management API and holds its answers against `sums`."""
 
-    def largest(kind: str, most: int | None = None) -> list[int]:
-        return sorted((spend for (each, _, period), (spend, _) in sums.items() if each == kind and period == "2026-11"), reverse=True)[
-            :most
-        ]
+    def __init__(self, admin: Admin, ledger: CountedTable, sums: Sums) -> None:
+        self._admin, self._ledger, self._sums = admin, ledger, sums
+        self.wrong = 0
 
-    def of(kind: str) -> int:
-        return sum(largest(kind))
-
-    async def ask(path: str, total: Any, wanted: int, **query: Any) -> bool:
-        before, started = ledger.requests, time.monotonic()
-        answer = (await admin.get(path, **{**DATES, **query})).json()
-        found, took = total(answer), time.monotonic() - started
-        print(
-            f"{'ok   ' if found == wanted else 'WRONG'} {ledger.requests - before:>6} requests {took * 1000:>7.0f} ms  {path} {query or ''}"
+    def of(self, kind: str, value: str | None = None, period: str = MONTH, *, calls: bool = False) -> int:
+        return sum(
+            cell[calls] for (each, name, when), cell in self._sums.items() if each == kind and when == period and value in {None, name}
         )
-        return bool(found == wanted)
 
-    def spent(name: str) -> Any:
-        return lambda rows: sum(nano(row[name]) for row in rows)
+    def largest(self, kind: str, most: int) -> int:
+        spends = sorted((cell[0] for (each, _, when), cell in self._sums.items() if (each, when) == (kind, MONTH)), reverse=True)
+        return sum(spends[:most])
 
-    first = sums["team", "team-7", "2026-11"][0], sums["key", "hash-3", "2026-11"][0]
-    good = [
-        await ask("/global/activity", lambda answer: answer["sum_api_requests"], whole[1]),
-        await ask("/global/activity/model", lambda rows: sum(row["sum_api_requests"] for row in rows), whole[1]),
-        await ask("/global/spend/keys", spent("total_spend"), sum(largest("key", 1000)), limit=1000),
-        await ask("/global/spend/models", spent("total_spend"), of("model")),
-        await ask("/global/spend/provider", spent("spend"), of("provider")),
-        await ask("/spend/tags", spent("total_spend"), of("tag")),
-        await ask("/global/spend/report", lambda rows: sum(nano(t["total_spend"]) for r in rows for t in r["teams"]), of("team")),
-        await ask("/spend/logs", spent("spend"), whole[0]),
-        await ask("/spend/logs/v2", lambda answer: answer["total"], whole[1], page_size=100),
-        await ask("/spend/logs/v2", lambda answer: answer["total"], sums["key", "hash-3", "2026-11"][1], api_key="hash-3"),
-        await ask("/user/daily/activity", lambda answer: nano(answer["metadata"]["total_spend"]), whole[0]),
-        await ask("/team/daily/activity", lambda answer: nano(answer["metadata"]["total_spend"]), first[0], team_ids="team-7"),
-        await ask("/key/daily/activity", lambda answer: nano(answer["metadata"]["total_spend"]), first[1], api_key="hash-3"),
-        await ask("/key/spend/report", lambda rows: nano(rows[0]["total_cost"]), first[1], api_key="hash-3"),
-        await ask("/team/spend/report", lambda rows: sum(nano(row["total_cost"]) for row in rows), first[0], team_id="team-7"),
-    ]
+    async def ask(self, path: str, total: Callable[[Any], int], wanted: int, **query: Any) -> None:
+        """All pages, where there are several."""
+        found, pages, most, started, units = 0, 0, 0, time.monotonic(), self._ledger.units
+        more: Any = True
+        size = 0
+        while more:
+            pages, before = pages + 1, self._ledger.requests
+            answer = await self._admin.get(path, **{**DATES, **query, **({"page": pages} if pages > 1 else {})})
+            found, size, more = found + total(answer.json()), max(size, len(answer.content)), False
+            if path.endswith("/daily/activity"):
+                more = answer.json()["metadata"]["has_more"]
+            most = max(most, self._ledger.requests - before)
+        good = found == wanted and most <= MOST_REQUESTS
+        self.wrong += not good
+        print(
+            f"{'ok   ' if good else 'WRONG'} {most:>4} requests {self._ledger.units - units:>7.1f} units "
+            f"{(time.monotonic() - started) / pages * 1000:>6.0f} ms {size / 1024:>6.0f} KB x {pages:>2}  {path} {query or ''}",
+            flush=True,
+        )
+
+
+def spent(name: str) -> Callable[[Any], int]:
+    return lambda rows: sum(nano(row[name]) for row in rows)
+
+
+def of_activity(answer: Any) -> int:
+    return nano(answer["metadata"]["total_spend"])
+
+
+def of_keys(answer: Any) -> int:
+    return sum(nano(row["metrics"]["spend"]) for day in answer["results"] for row in day["breakdown"]["api_keys"].values())
+
+
+def of_groups(plural: str) -> Callable[[Any], int]:
+    """What models and keys add up to must be what is said of the group."""
+
+    def total(rows: Any) -> int:
+        groups = [group for row in rows for group in row[plural]]
+        assert all(nano(group["total_spend"]) == sum(nano(row["spend"]) for row in group["metadata"]) for group in groups)
+        return sum(nano(group["total_spend"]) for group in groups)
+
+    return total
+
+
+async def report(ledger: CountedTable, sums: Sums) -> int:
+    """How many answers were wrong."""
+    admin = make_admin(ledger=ledger)
+    admin.clock.advance(NEXT_DAY - admin.clock.now())
+    questions = Questions(admin, ledger, sums)
+    ask, of = questions.ask, questions.of
+    whole, day = of("all"), f"{MONTH}-17"
+    await ask("/global/activity", lambda answer: answer["sum_api_requests"], of("all", calls=True))
+    await ask("/global/activity/model", lambda rows: sum(row["sum_api_requests"] for row in rows), of("all", calls=True))
+    await ask("/global/spend/keys", spent("total_spend"), questions.largest("key", 1000), limit=1000)
+    await ask("/global/spend/models", spent("total_spend"), of("model"))
+    await ask("/global/spend/provider", spent("spend"), of("provider"))
+    last_30_days = of("team") - of("team", period=f"{MONTH}-01")
+    await ask("/global/spend/teams", lambda answer: spent("total_spend")(answer["total_spend_per_team"]), last_30_days)
+    await ask("/spend/tags", spent("total_spend"), of("tag"))
+    await ask("/global/spend/report", of_groups("teams"), of("team"))
+    await ask("/global/spend/report", of_groups("teams"), of("team", period=day), **ONE_DAY)
+    await ask("/global/spend/report", of_groups("customers"), of("customer"), group_by="customer")
+    await ask("/global/spend/report", spent("total_cost"), of("key"), group_by="api_key")
+    await ask("/global/spend/report", spent("total_cost"), of("key", period=day), group_by="api_key", **ONE_DAY)
+    await ask("/spend/logs", spent("spend"), whole)
+    await ask("/spend/logs/v2", lambda answer: answer["total"], of("all", calls=True), page_size=100)
+    await ask("/spend/logs/v2", lambda answer: answer["total"], of("key", "hash-3", calls=True), api_key="hash-3")
+    await ask("/user/daily/activity", of_activity, whole)
+    await ask("/user/daily/activity", of_keys, of("key"))
+    await ask("/user/daily/activity/aggregated", of_activity, whole)
+    await ask("/team/daily/activity", of_activity, of("team", "team-7"), team_ids="team-7")
+    await ask("/team/daily/activity", of_keys, of("key"))
+    await ask("/customer/daily/activity", of_activity, of("customer"))
+    await ask("/key/daily/activity", of_activity, of("key", "hash-3"), api_key="hash-3")
+    await ask("/key/spend/report", spent("total_cost"), of("key", "hash-3"), api_key="hash-3")
+    await ask("/team/spend/report", spent("total_cost"), of("team", "team-7"), team_id="team-7")
+    await ask("/organization/spend/report", spent("total_cost"), of("organization"))
+    await ask(
+        "/reports/statement", lambda answer: nano(float(answer["total"]["spend_usd"])), of("team", "team-7"), team_id="team-7", month=MONTH
+    )
     await admin.close()
-    return all(good)
+    return questions.wrong
 
 
-async def main(calls: int, folder: Path) -> bool:
-    store, sums = fill(folder, calls)
-    try:
-        return await report(store, sums)
-    finally:
-        store.close()
+async def exported(ledger: Table, folder: Path) -> int:
+    """Whether an export reads back as what is in the table, item by item."""
+    started, written = time.monotonic(), Digest()
+
+    async def found() -> AsyncIterator[list[Item]]:
+        for number in range(1, 31):
+            async for page in entries_of(ledger, f"{MONTH}-{number:02}"):
+                written.take(page)
+                yield page
+
+    await write_export(found(), folder, export_id="month", exported_at="2026-12-01T00:00:00Z")
+    read = Digest()
+    for item in read_export(folder):
+        read.take([item])
+    equal = read == written and read.count > 0
+    print(f"{'ok   ' if equal else 'WRONG'} {read.count} calls exported and read back after {time.monotonic() - started:.0f} s", flush=True)
+    return int(not equal)
+
+
+class Digest:
+    """Of items in whatever order."""
+
+    def __init__(self) -> None:
+        self.count = self.sum = self.cost = 0
+
+    def take(self, found: list[Item]) -> None:
+        for item in found:
+            digest = hashlib.blake2b(orjson.dumps(item, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+            self.sum = (self.sum + int.from_bytes(digest, "big")) % 2**128
+            self.count += 1
+            self.cost += item["cost"]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Digest) and (self.count, self.sum, self.cost) == (other.count, other.sum, other.cost)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+async def main(calls: int, folder: Path, engine: str) -> int:
+    made = embedded(folder, calls, LARGE) if engine == "embedded" else on_dynamodb(engine, folder, calls, SMALL)
+    async with made as (ledger, sums):
+        wrong = await report(ledger, sums) + await exported(ledger, folder / "export")
+    print(f"{wrong} wrong; {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB at most")
+    return wrong
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=2_000_000)
     parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--engine", choices=("embedded", "dynamodb-local", "moto", "ministack"), default="embedded")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as made:
-        sys.exit(0 if asyncio.run(main(arguments.calls, arguments.folder or Path(made))) else 1)
+    with tempfile.TemporaryDirectory() as made_up:
+        sys.exit(min(1, asyncio.run(main(arguments.calls, arguments.folder or Path(made_up), arguments.engine))))

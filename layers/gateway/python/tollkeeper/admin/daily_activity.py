@@ -1,16 +1,20 @@
 """/{user,key,team,organization,customer,tag}/daily/activity: numbers by day and what they are made of (reports/daily.py).
 
-Of everything at once (an admin's question without ids), models, providers and endpoints come without the keys behind them.
+Of everything at once (an admin's question without ids), models, providers and endpoints come without the keys behind them. A page then has
+as many days as MOST_ROWS allows, one row being one key on one day: `has_more` says that there are others, as LiteLLM's own pages do. What
+is `aggregated` has no pages; where it would be too much, of the keys and entities those are told that spent most.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from tollkeeper.admin import answers as a
 from tollkeeper.admin.actor import Actor
+from tollkeeper.admin.listing import pages
 from tollkeeper.admin.route import StrictRoute
 from tollkeeper.admin.services import Acting, AdminServices, Services
 from tollkeeper.admin.sight import (
@@ -23,13 +27,16 @@ from tollkeeper.admin.sight import (
     teams_in_sight,
 )
 from tollkeeper.errors import BadRequest
-from tollkeeper.reports.daily import DayRow, activity, by_day, with_listed
+from tollkeeper.reports.daily import DayPage, DayRow, activity, by_day, listed, page_of, with_listed
 from tollkeeper.reports.ranges import Days, days_of
-from tollkeeper.reports.reader import Part
+from tollkeeper.reports.reader import Part, Reader, Tally, largest
 
 router = APIRouter(tags=["spend"], route_class=StrictRoute)
-_MOST_ENTITIES = 200
-_ALL_DAYS = 10_000
+_MOST_ENTITIES = 50
+_ALL_DAYS, _ALL_ROWS = 10_000, 10**9
+MOST_ROWS = 8000
+"""A row is about 700 bytes of the answer, of which Lambda lets 6 MB pass."""
+_MOST_AT_ONCE = 50
 
 
 class Activity(BaseModel):
@@ -56,86 +63,133 @@ Answer = dict[str, Any]
 
 
 @router.get("/user/daily/activity", **a.answers(dict[str, Any]))
-async def of_users(services: Services, actor: Acting, asked: Asked) -> Answer:
+@router.get("/user/daily/activity/aggregated", name="all of users", **a.answers(dict[str, Any]))
+async def of_users(request: Request, services: Services, actor: Acting, asked: Asked) -> Answer:
     scope = await scope_in_sight(services, actor, user_id=asked.user_id)
     kind, ids = (scope[0], [scope[1]]) if scope else ("user", [])
-    return await _answer(services, actor, asked, kind, ids)
+    return await _answer(request, services, actor, asked, kind=kind, ids=ids)
 
 
 @router.get("/key/daily/activity", **a.answers(dict[str, Any]))
-async def of_keys(services: Services, actor: Acting, asked: Asked) -> Answer:
+@router.get("/key/daily/activity/aggregated", name="all of keys", **a.answers(dict[str, Any]))
+async def of_keys(request: Request, services: Services, actor: Acting, asked: Asked) -> Answer:
     scope = await scope_in_sight(services, actor, api_key=asked.api_key)
     kind, ids = (scope[0], [scope[1]]) if scope else ("key", [])
-    return await _answer(services, actor, asked, kind, ids)
+    return await _answer(request, services, actor, asked, kind=kind, ids=ids)
 
 
 @router.get("/team/daily/activity", **a.answers(dict[str, Any]))
-async def of_teams(services: Services, actor: Acting, asked: Asked) -> Answer:
-    return await _answer(services, actor, asked, "team", await teams_in_sight(services, actor, ids_of(asked.team_ids, "team_ids")))
+@router.get("/team/daily/activity/aggregated", name="all of teams", **a.answers(dict[str, Any]))
+async def of_teams(request: Request, services: Services, actor: Acting, asked: Asked) -> Answer:
+    teams = await teams_in_sight(services, actor, ids_of(asked.team_ids, "team_ids"))
+    return await _answer(request, services, actor, asked, kind="team", ids=teams)
 
 
 @router.get("/organization/daily/activity", **a.answers(dict[str, Any]))
-async def of_organizations(services: Services, actor: Acting, asked: Asked) -> Answer:
+@router.get("/organization/daily/activity/aggregated", name="all of organizations", **a.answers(dict[str, Any]))
+async def of_organizations(request: Request, services: Services, actor: Acting, asked: Asked) -> Answer:
     ids = ids_of(asked.organization_ids, "organization_ids")
-    return await _answer(services, actor, asked, "organization", await organizations_in_sight(services, actor, ids))
+    return await _answer(request, services, actor, asked, kind="organization", ids=await organizations_in_sight(services, actor, ids))
 
 
 @router.get("/customer/daily/activity", **a.answers(dict[str, Any]))
-async def of_customers(services: Services, actor: Acting, asked: Asked) -> Answer:
-    return await _answer(services, actor, asked, "customer", ids_of(asked.end_user_ids or asked.customer_ids, "end_user_ids"))
+@router.get("/customer/daily/activity/aggregated", name="all of customers", **a.answers(dict[str, Any]))
+async def of_customers(request: Request, services: Services, actor: Acting, asked: Asked) -> Answer:
+    ids = ids_of(asked.end_user_ids or asked.customer_ids, "end_user_ids")
+    return await _answer(request, services, actor, asked, kind="customer", ids=ids)
 
 
 @router.get("/tag/daily/activity", **a.answers(dict[str, Any]))
-async def of_tags(services: Services, actor: Acting, asked: Asked) -> Answer:
-    return await _answer(services, actor, asked, "tag", ids_of(asked.tags, "tags"))
+@router.get("/tag/daily/activity/aggregated", name="all of tags", **a.answers(dict[str, Any]))
+async def of_tags(request: Request, services: Services, actor: Acting, asked: Asked) -> Answer:
+    return await _answer(request, services, actor, asked, kind="tag", ids=ids_of(asked.tags, "tags"))
 
 
-for _path, _whole in (
-    ("user", of_users),
-    ("key", of_keys),
-    ("team", of_teams),
-    ("organization", of_organizations),
-    ("customer", of_customers),
-    ("tag", of_tags),
-):
-    router.get(f"/{_path}/daily/activity/aggregated", name=f"{_whole.__name__}_at_once", **a.answers(dict[str, Any]))(_whole)
-
-
-async def _answer(services: AdminServices, actor: Actor, asked: Activity, kind: str, ids: list[str]) -> Answer:
+async def _answer(request: Request, services: AdminServices, actor: Actor, asked: Activity, *, kind: str, ids: list[str]) -> Answer:
     days = days_of(asked.start_date, asked.end_date, services.clock.now())
     key = await key_in_sight(services, actor, asked.api_key) if asked.api_key else None
     await services.reader.fresh()
-    rows = await _rows(services, asked, kind, ids, key=key, days=days)
-    hashes = _names(row.api_keys for row in rows.values())
-    entities = _names(row.entities for row in rows.values())
-    return activity(
-        rows,
-        entity=await entity_names(services, kind, entities),
-        key=await key_names(services, hashes),
-        page=asked.page,
-        page_size=asked.page_size,
-    )
+    at_once = request.url.path.endswith("/aggregated")
+    if key is None and not ids:
+        shown = await Everybody(services.reader, asked, kind, days).page(at_once=at_once)
+    else:
+        shown = _page(asked, await _rows(services.reader, asked, kind, ids, key=key, days=days), at_once=at_once)
+    entity = await entity_names(services, kind, _names(row.entities for row in shown.rows.values()))
+    return activity(shown, entity=entity, key=await key_names(services, _names(row.api_keys for row in shown.rows.values())))
 
 
-async def _rows(services: AdminServices, asked: Activity, kind: str, ids: list[str], *, key: str | None, days: Days) -> dict[str, DayRow]:
-    reader = services.reader
+async def _rows(reader: Reader, asked: Activity, kind: str, ids: list[str], *, key: str | None, days: Days) -> dict[str, DayRow]:
     if key is not None and not ids:
         label = {"user": "user_id", "team": "team_id", "key": "key_hash"}.get(kind)
         return by_day((part.label(label) if label else None, part) for part in _of(asked, await reader.parts("key", key, days)))
-    if not ids and kind in {"user", "key", "team"}:
-        # Every call has a key, and the teams add up to the whole: what all of them spent is what everybody spent.
-        rows = by_day((None, part) for part in _of(asked, await reader.all_parts(days)))
-        if asked.model is None:
-            with_listed(rows, await reader.by_day_and_value(kind, days), await reader.by_day_and_value("key", days))
+    found = await reader.parts_of(kind, ids, days)
+    return by_day(
+        (entity, part) for entity, parts in found.items() for part in _of(asked, parts) if key is None or part.label("key_hash") == key
+    )
+
+
+def _page(asked: Activity, rows: Mapping[str, DayRow], *, at_once: bool) -> DayPage:
+    return page_of(rows, 1, _ALL_DAYS, _ALL_ROWS) if at_once else page_of(rows, asked.page, asked.page_size, MOST_ROWS)
+
+
+class Everybody:
+    """What all of a kind did."""
+
+    def __init__(self, reader: Reader, asked: Activity, kind: str, days: Days) -> None:
+        self._reader, self._asked, self._kind, self._days = reader, asked, kind, days
+        self._is_whole = kind in {"user", "key", "team"}
+        """Every call has a key, and the teams add up to the whole: what all of them spent is what everybody spent."""
+
+    async def page(self, *, at_once: bool) -> DayPage:
+        asked, called = self._asked, sorted(await self._reader.by_day(self._days), reverse=True)
+        entities = await self._most_of(self._kind, called)
+        if not self._is_whole and entities <= _MOST_ENTITIES:
+            ids = list(await self._reader.by_value(self._kind, self._days))
+            return _page(asked, await _rows(self._reader, asked, self._kind, ids, key=None, days=self._days), at_once=at_once)
+        if asked.model is not None:
+            return _page(asked, await self._of_models(self._days), at_once=at_once)
+        listed = max(1, entities, await self._most_of("key", called))
+        if at_once and len(called) * listed > MOST_ROWS:
+            return _page(asked, await self._largest(), at_once=True)
+        size = min(asked.page_size, max(1, MOST_ROWS // listed))
+        shown = called[(asked.page - 1) * size : asked.page * size]
+        return DayPage(await self._listed(shown) if shown else {}, asked.page, pages(len(called), size))
+
+    async def _most_of(self, kind: str, days: Sequence[str]) -> int:
+        """How many of a kind there were in the busiest of these days' months."""
+        return max([len(await self._reader.names(kind, month)) for month in dict.fromkeys(day[:7] for day in days)], default=0)
+
+    async def _of_models(self, days: Days) -> dict[str, DayRow]:
+        if not self._is_whole:
+            raise BadRequest(f"of so many, name those you mean, {_MOST_ENTITIES} at most", param=f"{self._kind}_ids")
+        return by_day((None, part) for part in _of(self._asked, await self._reader.all_parts(days)))
+
+    async def _listed(self, shown: Sequence[str]) -> dict[str, DayRow]:
+        days = Days(date.fromisoformat(shown[-1]), date.fromisoformat(shown[0]))
+        entities = await self._reader.by_day_and_value(self._kind, days)
+        if not self._is_whole:
+            return listed(entities)
+        rows = await self._of_models(days)
+        with_listed(rows, entities, entities if self._kind == "key" else await self._reader.by_day_and_value("key", days))
         return rows
-    ids = ids or list(await reader.by_value(kind, days))
-    if len(ids) > _MOST_ENTITIES:
-        raise BadRequest(f"there are {len(ids)} of them in these days; name those you mean, {_MOST_ENTITIES} at most", param=f"{kind}_ids")
-    found: list[tuple[str | None, Part]] = []
-    for entity in ids:
-        parts = _of(asked, await reader.parts(kind, entity, days))
-        found += [(entity, part) for part in parts if key is None or part.label("key_hash") == key]
-    return by_day(found)
+
+    async def _largest(self) -> dict[str, DayRow]:
+        """All days, with the entities and keys that spent most."""
+        entities = await self._daily(self._kind)
+        if not self._is_whole:
+            return listed(entities)
+        rows = await self._of_models(self._days)
+        with_listed(rows, entities, await self._daily("key"))
+        return rows
+
+    async def _daily(self, kind: str) -> dict[str, dict[str, Tally]]:
+        """Day → value → numbers."""
+        found: dict[str, dict[str, Tally]] = {}
+        names = [name for name, _ in largest(await self._reader.by_value(kind, self._days), _MOST_AT_ONCE)]
+        for name, parts in (await self._reader.parts_of(kind, names, self._days)).items():
+            for part in parts:
+                found.setdefault(part.day, {}).setdefault(name, Tally()).merge(part.tally)
+        return found
 
 
 def _of(asked: Activity, parts: list[Part]) -> list[Part]:

@@ -88,7 +88,7 @@ class AdminServices:
     @cached_property
     def reader(self) -> Reader:
         """The sums that reports are made of."""
-        return self.reports or Reader(self.ledger_table)
+        return self.reports or Reader(self.ledger_table, clock=self.clock)
 
     @cached_property
     def receipts(self) -> Receipts:

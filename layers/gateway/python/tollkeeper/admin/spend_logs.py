@@ -30,6 +30,8 @@ _MOST_WHOLE = 1000
 """Without dates the newest of them are the answer."""
 _DAY = 86400
 _BACK_DAYS = 30
+_MOST_SUMMED = 65_000
+"""Keys on days, of 85 bytes each."""
 Keep = Callable[[Item], bool]
 Text = Annotated[str | None, Query(max_length=512)]
 
@@ -218,6 +220,11 @@ async def _summaries(services: AdminServices, scope: Scope | None, days: Days) -
         for part in await reader.parts(*scope, days):
             found.setdefault(part.day, []).append(part)
         return [_summary(day, _by(found.get(day, []), "key_hash"), _by(found.get(day, []), "user_id"), found.get(day, [])) for day in days]
+    busiest = max([len(await reader.names("key", month.month)) for month in days.months()], default=0)
+    if busiest * len(days) > _MOST_SUMMED:
+        raise BadRequest(
+            f"{len(days)} days of {busiest} keys are too many for one answer; narrow start_date and end_date", param="start_date"
+        )
     keys, users = await reader.by_day_and_value("key", days), await reader.by_day_and_value("user", days)
     whole: dict[str, list[Part]] = {}
     for part in await reader.all_parts(days):

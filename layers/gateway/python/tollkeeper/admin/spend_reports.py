@@ -2,8 +2,7 @@
 (https://docs.litellm.ai/docs/proxy/cost_tracking#-enterprise-generate-spend-reports), and /provider/budgets.
 """
 
-import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -29,7 +28,10 @@ router = APIRouter(tags=["spend"], route_class=StrictRoute)
 Rows = list[dict[str, Any]]
 Date = Annotated[str | None, Query(max_length=40)]
 Text = Annotated[str | None, Query(max_length=512)]
-_AT_ONCE = 8
+MOST_ROWS = 20_000
+"""Of models and keys that are told apart, in one answer: with 200 bytes each, what Lambda lets pass."""
+_MOST_GROUPS = 50
+_MOST_CUSTOMER_DAYS = 40_000
 
 
 @router.get("/global/spend/report", **a.answers(list[dict[str, Any]]))
@@ -45,15 +47,24 @@ async def report(
     team_id: Text = None,
     customer_id: Text = None,
 ) -> Rows:
-    """One key's, user's, team's or customer's, or everybody's by group."""
+    """One key's, user's, team's or customer's, or everybody's by group. Of more than MOST_ROWS rows, those of one group and day are told as
+    one, without model and key: ask for fewer days, or for one group, to see them apart.
+    """
     days = await _days(services, start_date, end_date)
     key = await key_in_sight(services, actor, api_key) if api_key else None
     for kind, value in (("key", key), ("user", internal_user_id), ("team", team_id), ("customer", customer_id)):
         if value:
             return _by_key(await services.reader.parts(kind, value, days))
+    if group_by == "customer":
+        return await _by_customer(services, days)
+    parts = await services.reader.everything(days, MOST_ROWS)
     if group_by == "api_key":
-        return _by_key(await _parts_of_all(services, "key", days))
-    return await _by_day(services, group_by, days)
+        return _by_key(parts if parts is not None else _untold(await services.reader.by_value("key", days), "key_hash"))
+    if parts is None:
+        daily = await services.reader.by_day_and_value("team", days)
+        parts = [part for day, teams in daily.items() for part in _untold(teams, "team_id", day)]
+    name = await team_alias_of(services, list(dict.fromkeys(part.label("team_id") for part in parts)))
+    return _by_day(((part.label("team_id"), part) for part in parts), "team", name)
 
 
 @router.get("/key/spend/report", **a.answers(list[dict[str, Any]]))
@@ -85,10 +96,12 @@ async def of_organization(
     services: Services, actor: Acting, start_date: Date = None, end_date: Date = None, organization_id: Text = None
 ) -> Rows:
     ids = await organizations_in_sight(services, actor, [organization_id] if organization_id else [])
-    days, found = await _days(services, start_date, end_date), list[Part]()
-    for each in ids or await services.reader.by_value("organization", days):
-        found += await services.reader.parts("organization", each, days)
-    return _by_key(found)
+    days = await _days(services, start_date, end_date)
+    wanted = ids or list(await services.reader.by_value("organization", days))
+    if len(wanted) > _MOST_GROUPS:
+        raise BadRequest(f"of {len(wanted)} organizations, name the one you mean", param="organization_id")
+    found = await services.reader.parts_of("organization", wanted, days)
+    return _by_key(part for parts in found.values() for part in parts)
 
 
 @router.get("/provider/budgets", **a.answers(dict[str, Any]))
@@ -112,15 +125,6 @@ async def _days(services: AdminServices, start: str | None, end: str | None) -> 
     days = days_of(start, end, services.clock.now())
     await services.reader.fresh()
     return days
-
-
-async def _parts_of_all(services: AdminServices, kind: str, days: Days) -> list[Part]:
-    values = list(await services.reader.by_value(kind, days))
-    found: list[Part] = []
-    for start in range(0, len(values), _AT_ONCE):
-        parts = await asyncio.gather(*(services.reader.parts(kind, value, days) for value in values[start : start + _AT_ONCE]))
-        found += [part for some in parts for part in some]
-    return found
 
 
 def _by_key(parts: Iterable[Part]) -> Rows:
@@ -151,19 +155,33 @@ def _cost(tally: Tally) -> dict[str, Any]:
     }
 
 
-async def _by_day(services: AdminServices, kind: str, days: Days) -> Rows:
+async def _by_customer(services: AdminServices, days: Days) -> Rows:
+    customers = list(await services.reader.by_value("customer", days))
+    if len(customers) <= _MOST_GROUPS:
+        found = await services.reader.parts_of("customer", customers, days)
+        parts = [(customer, part) for customer, some in found.items() for part in some]
+        if len(parts) <= MOST_ROWS:
+            return _by_day(parts, "customer", str)
+    if len(customers) * len(days) > _MOST_CUSTOMER_DAYS:
+        raise BadRequest(f"these days have {len(customers)} customers; narrow start_date and end_date, or name one", param="customer_id")
+    daily = await services.reader.by_day_and_value("customer", days)
+    rows = ((part.label("customer"), part) for day, tallies in daily.items() for part in _untold(tallies, "customer", day))
+    return _by_day(rows, "customer", str)
+
+
+def _untold(tallies: Mapping[str, Tally], label: str, day: str = "") -> list[Part]:
+    """One part for all models and keys of each, where telling them apart would be too much."""
+    return [Part(day, Tally(tally.numbers, {label: value})) for value, tally in tallies.items()]
+
+
+def _by_day(parts: Iterable[tuple[str, Part]], kind: str, name: Callable[[str], str]) -> Rows:
     """Day → teams or customers → models and keys."""
-    values = list(await services.reader.by_value(kind, days))
     found: dict[str, dict[str, list[Part]]] = {}
-    for start in range(0, len(values), _AT_ONCE):
-        some = values[start : start + _AT_ONCE]
-        for value, parts in zip(some, await asyncio.gather(*(services.reader.parts(kind, each, days) for each in some)), strict=True):
-            for part in parts:
-                found.setdefault(part.day, {}).setdefault(value, []).append(part)
-    name = await team_alias_of(services, values) if kind == "team" else str
-    field, plural = ("team_name", "teams") if kind == "team" else ("customer", "customers")
+    for value, part in parts:
+        found.setdefault(part.day, {}).setdefault(value, []).append(part)
+    field, plural = f"{kind}_name" if kind == "team" else kind, f"{kind}s"
     return [
-        {"group_by_day": f"{day}T00:00:00+00:00", plural: [_group(field, name(value), parts) for value, parts in sorted(owners.items())]}
+        {"group_by_day": f"{day}T00:00:00+00:00", plural: [_group(field, name(value), some) for value, some in sorted(owners.items())]}
         for day, owners in sorted(found.items())
     ]
 

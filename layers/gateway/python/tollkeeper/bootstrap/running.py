@@ -121,8 +121,8 @@ class Running:
         """Of the sums that reports are made of, up to date where they are made in this process."""
         from tollkeeper.reports.reader import Reader
 
-        ledger = self.installation.store.ledger
-        return Reader(ledger, self.pump.catch_up) if self.pump else Reader(ledger)
+        ledger, clock = self.installation.store.ledger, self.installation.clock
+        return Reader(ledger, self.pump.catch_up, clock) if self.pump else Reader(ledger, clock=clock)
 
     @cached_property
     def management(self) -> "AdminServices":

@@ -13,7 +13,7 @@ from typing import Any
 from tollkeeper.clock import Clock, id_time
 from tollkeeper.errors import CallerError, StoreUnavailable
 from tollkeeper.ledger.roller import LANES, REMEMBERED, Roller, lane_of
-from tollkeeper.ledger.sums import ALL, KINDS, OWNERS, Address, Cell, cells_of, numbers_of
+from tollkeeper.ledger.sums import ALL, EVERYTHING, KINDS, OWNERS, Address, Cell, cells_of, numbers_of
 from tollkeeper.store.items import LANE_SK, LEDGER_SHARDS, SUM_ALL_PK, lane_pk, part_pk, sum_pk
 from tollkeeper.store.table import ConditionFailed, Item, Missing, Table
 
@@ -116,7 +116,7 @@ class Rebuild:
     async def _known(self, day: str, cells: Iterable[Address]) -> AsyncIterator[Address]:
         """Where the sums have a cell of this day."""
         month, number = day[:7], day[8:]
-        partitions = {pk for pk, _ in cells if pk.startswith("part#")} | {part_pk(ALL, "", month)}
+        partitions = {pk for pk, _ in cells if pk.startswith("part#")} | {part_pk(kind, "", month) for kind in (ALL, EVERYTHING)}
         yield SUM_ALL_PK, f"day#{day}"
         for kind in KINDS:
             async for items in pages(self._table, sum_pk(kind, month), f"day#{number}#"):

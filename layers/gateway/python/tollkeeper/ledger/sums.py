@@ -7,6 +7,8 @@ their order. There are three kinds, and every entry is in all three once for eac
     day     sum#<kind>#<yyyy-mm> / day#<dd>#<value>   and on a day, with `h<hh>_spend`, `h<hh>_requests`, `h<hh>_tokens` for each hour
     part    part#<kind>#<value>#<yyyy-mm> / <dd>#…    one for each key, model, provider and call type it was spent on that day
 
+Two more have parts: `all`, which knows no keys, so that it is small, and `everything`, which is every part there is, in order of days.
+
 Month and day cells also say what the owner's budget counters must have (ledger/counted.py). Kinds are `all` and KINDS; only OWNERS have
 parts. Periods are those of the call's start, in UTC. Entries without a team count for the team "", so that the teams add up to the whole.
 """
@@ -22,6 +24,7 @@ from tollkeeper.store.items import SUM_ALL_PK, part_pk, sum_pk, sum_sk
 from tollkeeper.store.table import Item
 
 ALL = "all"
+EVERYTHING = "everything"
 OWNERS = ("key", "team", "user", "organization", "customer", "tag")
 RESOURCES = ("model", "deployment", "provider")
 KINDS = (*OWNERS, *RESOURCES)
@@ -151,6 +154,7 @@ def _shares(entry: Mapping[str, Any]) -> Iterator[tuple[Address, Mapping[str, in
     yield (SUM_ALL_PK, f"day#{month}-{day}"), {**daily, **in_day.get(everybody, {})}, {"value": f"{month}-{day}"}
     yield (part_pk(ALL, "", month), f"{day}#{_digest(entry, _OF_ALL)}"), numbers, _labels(entry, _OF_ALL)
     digest, labels = _digest(entry, PART_LABELS), _labels(entry, PART_LABELS)
+    yield (part_pk(EVERYTHING, "", month), f"{day}#{digest}"), numbers, labels
     for kind, value in owners_of(entry):
         named = {"value": value, **(_key_labels(entry) if kind == "key" else {})}
         owner = kind, value

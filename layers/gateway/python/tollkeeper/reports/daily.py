@@ -49,10 +49,14 @@ class DayRow:
     entities: dict[str, _Node] = field(default_factory=dict)
     api_keys: dict[str, Tally] = field(default_factory=dict)
 
-    def take(self, part: Part, entity: str | None, *, total: bool = True) -> None:
-        """`total` False: the day's numbers are already in, this only says what they are made of."""
-        if total:
-            self.tally.merge(part.tally)
+    @property
+    def weight(self) -> int:
+        """How many rows its breakdown has."""
+        tables = (self.models, self.model_groups, self.providers, self.endpoints, self.entities)
+        return len(self.api_keys) + sum(1 + len(node.keys) for table in tables for node in table.values())
+
+    def take(self, part: Part, entity: str | None) -> None:
+        self.tally.merge(part.tally)
         key, call_type = part.label("key_hash"), part.label("call_type")
         rows = (
             (self.models, part.label("upstream_model") or part.label("model")),
@@ -71,18 +75,37 @@ class DayRow:
             self.api_keys.setdefault(key, Tally()).merge(part.tally)
 
 
-def activity(
-    rows: Mapping[str, DayRow], *, entity: Describe, key: Describe, page: int, page_size: int, newest_first: bool = True
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class DayPage:
+    """Some of the days of a report, and the how manieth of how many pages that is."""
+
+    rows: Mapping[str, DayRow]
+    page: int
+    pages: int
+
+
+def page_of(rows: Mapping[str, DayRow], page: int, page_size: int, most: int) -> DayPage:
+    """The newest days first; so many on a page that their breakdowns have `most` rows, or it is one day."""
+    packed: list[list[str]] = []
+    weight = 0
+    for day in sorted(rows, reverse=True):
+        weight += rows[day].weight
+        if not packed or len(packed[-1]) == page_size or weight > most:
+            packed.append([])
+            weight = rows[day].weight
+        packed[-1].append(day)
+    shown = packed[page - 1] if page <= len(packed) else []
+    return DayPage({day: rows[day] for day in shown}, page, len(packed))
+
+
+def activity(shown: DayPage, *, entity: Describe, key: Describe) -> dict[str, Any]:
     """The answer: a page of days and what they add up to."""
-    days = sorted(rows, reverse=newest_first)
-    shown = days[(page - 1) * page_size : page * page_size]
-    pages = max(1, -(-len(days) // page_size))
     total = Tally()
-    for day in shown:
-        total.merge(rows[day].tally)
-    results = [_day(day, rows[day], entity, key) for day in shown]
-    return {"results": results, "metadata": {**_totals(total), "page": page, "total_pages": pages, "has_more": page < pages}}
+    for row in shown.rows.values():
+        total.merge(row.tally)
+    results = [_day(day, shown.rows[day], entity, key) for day in sorted(shown.rows, reverse=True)]
+    pages = max(1, shown.pages)
+    return {"results": results, "metadata": {**_totals(total), "page": shown.page, "total_pages": pages, "has_more": shown.page < pages}}
 
 
 def metrics(tally: Tally) -> dict[str, Any]:
@@ -118,6 +141,16 @@ def with_listed(rows: dict[str, DayRow], entities: Mapping[str, Mapping[str, Tal
     for day, row in rows.items():
         row.entities = {value: _Node(tally) for value, tally in entities.get(day, {}).items()}
         row.api_keys = dict(keys.get(day, {}))
+
+
+def listed(entities: Mapping[str, Mapping[str, Tally]]) -> dict[str, DayRow]:
+    """Rows of which nothing is known but who made the calls: day → value → numbers."""
+    rows: dict[str, DayRow] = {}
+    for day, tallies in entities.items():
+        row = rows[day] = DayRow(entities={value: _Node(tally) for value, tally in tallies.items()})
+        for tally in tallies.values():
+            row.tally.merge(tally)
+    return rows
 
 
 def _totals(total: Tally) -> dict[str, Any]:

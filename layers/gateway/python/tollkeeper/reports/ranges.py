@@ -45,6 +45,10 @@ class Days:
     def is_month(self) -> bool:
         return self == month_of(self.month)
 
+    def reaches(self, now: float) -> bool:
+        """Whether these, the days of one month, are all it has had so far."""
+        return self.first.day == 1 and datetime.fromtimestamp(now, UTC).date() <= self.last
+
 
 def days_of(start: str | None, end: str | None, now: float, *, back: int | None = None) -> Days:
     """`start` and `end` as yyyy-mm-dd or a time in ISO 8601. `back`: what stands in for dates that are not given, days until today.

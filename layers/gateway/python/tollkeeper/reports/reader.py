@@ -5,17 +5,19 @@ A range is read month by month: a whole month from its month cells, the rest day
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tollkeeper.ledger.sums import ALL, METRICS
+from tollkeeper.clock import Clock
+from tollkeeper.ledger.sums import ALL, EVERYTHING, METRICS
 from tollkeeper.reports.ranges import Days
 from tollkeeper.store.items import SUM_ALL_PK, part_pk, sum_pk, sum_sk
 from tollkeeper.store.table import Item, Table
 
 _PAGE = 1000
 _AT_ONCE = 8
+_FEW_DAYS = 8
 _NUMBERS = frozenset(METRICS)
 
 
@@ -61,10 +63,13 @@ async def _nothing() -> None:
 
 
 class Reader:
-    """`fresh` is awaited before each report: where the sums are made in this process, they are brought up to date."""
+    """`fresh` is awaited before each report: where the sums are made in this process, they are brought up to date. With a `clock`, the
+    present month up to today is read as a whole one.
+    """
 
-    def __init__(self, ledger: Table, fresh: Callable[[], Awaitable[None]] = _nothing) -> None:
+    def __init__(self, ledger: Table, fresh: Callable[[], Awaitable[None]] = _nothing, clock: Clock | None = None) -> None:
         self._ledger = ledger
+        self._clock = clock
         self.fresh = fresh
 
     async def months(self) -> list[str]:
@@ -107,12 +112,12 @@ class Reader:
 
     async def one(self, kind: str, value: str, days: Days) -> Tally:
         """Of one key, team …, for a range of whole months from its month cells, else from its parts."""
-        whole = [month for month in days.months() if month.is_month]
+        whole = [month for month in days.months() if self._is_whole(month)]
         tally = Tally()
         for item in await _gather(self._ledger.get(sum_pk(kind, month.month), sum_sk(value)) for month in whole):
             tally.add(item or {})
         for month in days.months():
-            if not month.is_month:
+            if not self._is_whole(month):
                 for part in await self.parts(kind, value, month):
                     tally.merge(part.tally)
         return tally
@@ -136,31 +141,56 @@ class Reader:
         parts = ((f"{month.month}-{item['sk'][:2]}", item) for month, items in zip(months, found, strict=True) for item in items)
         return [Part(day, Tally().add(item)) for day, item in parts if day in days]
 
+    async def parts_of(self, kind: str, values: Sequence[str], days: Days) -> dict[str, list[Part]]:
+        """Value → its parts."""
+        return dict(zip(values, await _gather(self.parts(kind, value, days) for value in values), strict=True))
+
     async def all_parts(self, days: Days) -> list[Part]:
         return await self.parts(ALL, "", days)
+
+    async def everything(self, days: Days, most: int) -> list[Part] | None:
+        """All there is to know of these days, oldest first. None: it is more than `most` parts."""
+        found: list[Part] = []
+        for month in days.months():
+            # A few days are read by themselves, many with the rest of their month.
+            pk, few = part_pk(EVERYTHING, "", month.month), len(month) <= _FEW_DAYS
+            for prefix in [f"{day[8:]}#" for day in month] if few else [""]:
+                async for item in self._each(pk, prefix):
+                    if (day := f"{month.month}-{item['sk'][:2]}") in month:
+                        found.append(Part(day, Tally().add(item)))
+                    if len(found) > most:
+                        return None
+        return found
 
     async def _cells(self, kind: str, days: Days) -> list[Item]:
         cells: list[Item] = []
         for month in days.months():
-            cells += await self._all(sum_pk(kind, month.month), "month#") if month.is_month else await self._days(kind, month)
+            cells += await self._all(sum_pk(kind, month.month), "month#") if self._is_whole(month) else await self._days(kind, month)
         return cells
+
+    def _is_whole(self, month: Days) -> bool:
+        """Whether nothing of a month can lie outside of these days of it."""
+        return month.is_month or (self._clock is not None and month.reaches(self._clock.now()))
 
     async def _days(self, kind: str, month: Days) -> list[Item]:
         """The day cells of (a part of) one month: each day is a read of its own unless it is the whole month."""
         pk = sum_pk(kind, month.month)
-        if month.is_month:
+        if self._is_whole(month):
             return await self._all(pk, "day#")
         found = await _gather(self._all(pk, f"day#{day[8:]}#") for day in month)
         return [item for items in found for item in items]
 
     async def _all(self, pk: str, prefix: str = "") -> list[Item]:
-        items: list[Item] = []
+        return [item async for item in self._each(pk, prefix)]
+
+    async def _each(self, pk: str, prefix: str) -> AsyncIterator[Item]:
         after = None
         while True:
             page = await self._ledger.query(pk, prefix=prefix, after=after, limit=_PAGE)
-            items += page.items
+            for item in page.items:
+                yield item
             if (after := page.next) is None:
-                return items
+                return
 
 
 def hours_of(cell: Mapping[str, Any]) -> list[dict[str, int]]:
