@@ -130,7 +130,7 @@ async def report(ledger: CountedTable, sums: Sums) -> int:
     await ask("/key/daily/activity", of_activity, of("key", "hash-3"), api_key="hash-3")
     await ask("/key/spend/report", spent("total_cost"), of("key", "hash-3"), api_key="hash-3")
     await ask("/team/spend/report", spent("total_cost"), of("team", "team-7"), team_id="team-7")
-    await ask("/organization/spend/report", spent("total_cost"), of("organization"))
+    await ask("/organization/spend/report", spent("total_cost"), of("organization", "org-0"), organization_id="org-0")
     await ask(
         "/reports/statement", lambda answer: nano(float(answer["total"]["spend_usd"])), of("team", "team-7"), team_id="team-7", month=MONTH
     )

@@ -59,13 +59,16 @@ def add(sums: Sums, found: list[dict[str, Any]]) -> None:
 
 @asynccontextmanager
 async def embedded(folder: Path, calls: int, company: Company) -> AsyncIterator[tuple[CountedTable, Sums]]:
-    """The sums are made by the roller's own `cells_of`, a day at a time."""
+    """The sums are made by the roller's own `cells_of`, a day at a time. A store that is there already is taken as it is."""
+    known = (folder / "tollkeeper.db").exists()
     store, sums = SqliteStore(folder, clock=HandClock(NEXT_DAY)), Sums()
     of_month: dict[Address, Cell] = {}
     started = time.monotonic()
     for found in days(calls, company):
-        write(folder, found)
         add(sums, found)
+        if known:
+            continue
+        write(folder, found)
         cells = cells_of(found)
         for address in [address for address in cells if address[1].startswith("month#")]:
             cell = cells.pop(address)

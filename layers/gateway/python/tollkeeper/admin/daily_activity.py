@@ -32,7 +32,7 @@ from tollkeeper.reports.ranges import Days, days_of
 from tollkeeper.reports.reader import Part, Reader, Tally, largest
 
 router = APIRouter(tags=["spend"], route_class=StrictRoute)
-_MOST_ENTITIES = 50
+_MOST_ENTITIES, _MOST_PARTS = 50, 20_000
 _ALL_DAYS, _ALL_ROWS = 10_000, 10**9
 MOST_ROWS = 8000
 """A row is about 700 bytes of the answer, of which Lambda lets 6 MB pass."""
@@ -143,9 +143,8 @@ class Everybody:
     async def page(self, *, at_once: bool) -> DayPage:
         asked, called = self._asked, sorted(await self._reader.by_day(self._days), reverse=True)
         entities = await self._most_of(self._kind, called)
-        if not self._is_whole and entities <= _MOST_ENTITIES:
-            ids = list(await self._reader.by_value(self._kind, self._days))
-            return _page(asked, await _rows(self._reader, asked, self._kind, ids, key=None, days=self._days), at_once=at_once)
+        if not self._is_whole and (rows := await self._in_parts(entities)) is not None:
+            return _page(asked, rows, at_once=at_once)
         if asked.model is not None:
             return _page(asked, await self._of_models(self._days), at_once=at_once)
         listed = max(1, entities, await self._most_of("key", called))
@@ -154,6 +153,14 @@ class Everybody:
         size = min(asked.page_size, max(1, MOST_ROWS // listed))
         shown = called[(asked.page - 1) * size : asked.page * size]
         return DayPage(await self._listed(shown) if shown else {}, asked.page, pages(len(called), size))
+
+    async def _in_parts(self, entities: int) -> dict[str, DayRow] | None:
+        """With models and keys, where they are few."""
+        if entities > _MOST_ENTITIES:
+            return None
+        ids = list(await self._reader.by_value(self._kind, self._days))
+        found = await self._reader.few_parts_of(self._kind, ids, self._days, _MOST_PARTS)
+        return by_day((entity, part) for entity, parts in found.items() for part in _of(self._asked, parts)) if found is not None else None
 
     async def _most_of(self, kind: str, days: Sequence[str]) -> int:
         """How many of a kind there were in the busiest of these days' months."""

@@ -97,10 +97,14 @@ async def of_organization(
 ) -> Rows:
     ids = await organizations_in_sight(services, actor, [organization_id] if organization_id else [])
     days = await _days(services, start_date, end_date)
-    wanted = ids or list(await services.reader.by_value("organization", days))
-    if len(wanted) > _MOST_GROUPS:
-        raise BadRequest(f"of {len(wanted)} organizations, name the one you mean", param="organization_id")
-    found = await services.reader.parts_of("organization", wanted, days)
+    if ids:
+        found = await services.reader.parts_of("organization", ids, days)
+    else:
+        every = list(await services.reader.by_value("organization", days))
+        few = await services.reader.few_parts_of("organization", every, days, MOST_ROWS) if len(every) <= _MOST_GROUPS else None
+        if few is None:
+            raise BadRequest("This is too much for one answer: name an organization, or narrow the dates.", param="organization_id")
+        found = few
     return _by_key(part for parts in found.values() for part in parts)
 
 
@@ -158,10 +162,9 @@ def _cost(tally: Tally) -> dict[str, Any]:
 async def _by_customer(services: AdminServices, days: Days) -> Rows:
     customers = list(await services.reader.by_value("customer", days))
     if len(customers) <= _MOST_GROUPS:
-        found = await services.reader.parts_of("customer", customers, days)
-        parts = [(customer, part) for customer, some in found.items() for part in some]
-        if len(parts) <= MOST_ROWS:
-            return _by_day(parts, "customer", str)
+        found = await services.reader.few_parts_of("customer", customers, days, MOST_ROWS)
+        if found is not None:
+            return _by_day(((customer, part) for customer, some in found.items() for part in some), "customer", str)
     if len(customers) * len(days) > _MOST_CUSTOMER_DAYS:
         raise BadRequest(f"these days have {len(customers)} customers; narrow start_date and end_date, or name one", param="customer_id")
     daily = await services.reader.by_day_and_value("customer", days)

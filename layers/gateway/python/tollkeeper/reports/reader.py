@@ -145,6 +145,20 @@ class Reader:
         """Value → its parts."""
         return dict(zip(values, await _gather(self.parts(kind, value, days) for value in values), strict=True))
 
+    async def few_parts_of(self, kind: str, values: Sequence[str], days: Days, most: int) -> dict[str, list[Part]] | None:
+        """Value → its parts. None: they are more than `most`, and the rest has not been read."""
+        found: dict[str, list[Part]] = {}
+        left = most
+        for value in values:
+            found[value] = []
+            for month in days.months():
+                async for item in self._each(part_pk(kind, value, month.month)):
+                    if (left := left - 1) < 0:
+                        return None
+                    if (day := f"{month.month}-{item['sk'][:2]}") in month:
+                        found[value].append(Part(day, Tally().add(item)))
+        return found
+
     async def all_parts(self, days: Days) -> list[Part]:
         return await self.parts(ALL, "", days)
 
@@ -183,7 +197,7 @@ class Reader:
     async def _all(self, pk: str, prefix: str = "") -> list[Item]:
         return [item async for item in self._each(pk, prefix)]
 
-    async def _each(self, pk: str, prefix: str) -> AsyncIterator[Item]:
+    async def _each(self, pk: str, prefix: str = "") -> AsyncIterator[Item]:
         after = None
         while True:
             page = await self._ledger.query(pk, prefix=prefix, after=after, limit=_PAGE)
