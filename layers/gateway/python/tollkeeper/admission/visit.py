@@ -9,7 +9,7 @@ from tollkeeper.admission.payer import Payer
 from tollkeeper.auth.principal import Principal
 from tollkeeper.budgets.estimate import input_tokens, output_tokens
 from tollkeeper.budgets.units import Units
-from tollkeeper.catalog.endpoints import CHAT, COMPACT, COMPLETIONS, ENDPOINTS, RESPONSES, Endpoint, mode_of, speaks_responses
+from tollkeeper.catalog.endpoints import CHAT, COMPACT, COMPLETIONS, ENDPOINTS, RESPONSES, Endpoint, mode_of, modes_of, speaks_responses
 from tollkeeper.catalog.reasoning import thinks_unseen
 from tollkeeper.clock import Clock
 from tollkeeper.config.snapshot import Deployment
@@ -208,7 +208,9 @@ def serving(group: ModelGroup, endpoint: Endpoint) -> ModelGroup | None:
 def serves(deployment: Deployment, endpoint: Endpoint) -> bool:
     if not endpoint.modes:
         return True
-    return mode_of(deployment) in endpoint.modes and (endpoint.bridged or has_native(endpoint.name, _dialect(endpoint.name, deployment)))
+    return not endpoint.modes.isdisjoint(modes_of(deployment)) and (
+        endpoint.bridged or has_native(endpoint.name, _dialect(endpoint.name, deployment))
+    )
 
 
 def cannot_serve(group: ModelGroup, endpoint: Endpoint, model: str) -> BadRequest:

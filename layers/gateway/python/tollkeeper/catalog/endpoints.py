@@ -38,11 +38,12 @@ RERANK = Endpoint("rerank", "/v1/rerank", "arerank", frozenset({"rerank"}), outp
 _PAINTERS = frozenset({"image_generation"})
 IMAGES = Endpoint("images", "/v1/images/generations", "aimage_generation", _PAINTERS, output=False)
 IMAGE_EDITS = Endpoint("image_edits", "/v1/images/edits", "aimage_edit", _PAINTERS | {"image_edit"}, output=False)
+IMAGE_VARIATIONS = Endpoint("image_variations", "/v1/images/variations", "aimage_variation", frozenset({"image_variation"}), output=False)
 TRANSCRIPTIONS = Endpoint("transcriptions", "/v1/audio/transcriptions", "atranscription", frozenset({"audio_transcription"}), output=False)
 TRANSLATIONS = Endpoint("translations", "/v1/audio/translations", "atranslation", frozenset({"audio_transcription"}), output=False)
 SPEECH = Endpoint("speech", "/v1/audio/speech", "aspeech", frozenset({"audio_speech"}), output=False)
 _TOKENS = (CHAT, MESSAGES, RESPONSES, COMPACT, GENERATE, COMPLETIONS, EMBEDDINGS, MODERATIONS, RERANK)
-ENDPOINTS = (*_TOKENS, IMAGES, IMAGE_EDITS, TRANSCRIPTIONS, TRANSLATIONS, SPEECH)
+ENDPOINTS = (*_TOKENS, IMAGES, IMAGE_EDITS, IMAGE_VARIATIONS, TRANSCRIPTIONS, TRANSLATIONS, SPEECH)
 
 _MODES = (
     ("moderation", r"moderation"),
@@ -60,6 +61,24 @@ def mode_of(deployment: Deployment) -> str:
     """`batch`, which says that the provider takes batches, says nothing of the kind of model."""
     stated = deployment.info.get("mode")
     return deployment.mode if stated and stated != "batch" else _mode_by_name(f"{deployment.provider}/{deployment.model}")
+
+
+def modes_of(deployment: Deployment) -> frozenset[str]:
+    """Its mode, and what the model is known to be for besides."""
+    return frozenset({mode_of(deployment)}) | _more_modes(deployment.model)
+
+
+@lru_cache(maxsize=1024)
+def _more_modes(model: str) -> frozenset[str]:
+    return next((modes for pattern, modes in _BESIDES if re.search(pattern, model.lower())), frozenset())
+
+
+_BESIDES = (
+    # They talk and paint in one answer, or paint alone. https://ai.google.dev/gemini-api/docs/image-generation
+    (r"(?:^|/)gemini-[\w.-]*image", frozenset({"chat", "image_generation"})),
+    # The only one of OpenAI's that makes variations. https://platform.openai.com/docs/api-reference/images/createVariation
+    (r"dall-e-2", frozenset({"image_variation"})),
+)
 
 
 @lru_cache(maxsize=1024)

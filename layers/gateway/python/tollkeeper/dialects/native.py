@@ -33,11 +33,13 @@ _MEDIA = "tollkeeper.dialects.native_media"
 _GEMINI = "tollkeeper.dialects.native_gemini"
 _CLOUD = "tollkeeper.dialects.native_cloud_embeddings"
 _RERANK = "tollkeeper.dialects.native_rerank"
+_GOOGLE_IMAGES = "tollkeeper.dialects.native_google_images"
 _SPEECH = "tollkeeper.dialects.native_speech"
 _OPENAI_LIKE = ("openai_chat", "openai_responses")
 _MEDIA_ENDPOINTS = {
     "images": "Images",
     "image_edits": "ImageEdits",
+    "image_variations": "ImageVariations",
     "transcriptions": "Transcriptions",
     "translations": "Translations",
     "speech": "Speech",
@@ -58,6 +60,8 @@ _NATIVE: Mapping[tuple[str, str], tuple[str, str]] = {
     **{("moderations", name): (_PLAIN, "Moderations") for name in _OPENAI_LIKE},
     **{("rerank", name): (_RERANK, "Rerank") for name in _OPENAI_LIKE},
     **{(endpoint, name): (_MEDIA, found) for endpoint, found in _MEDIA_ENDPOINTS.items() for name in _OPENAI_LIKE},
+    ("images", "gemini_generate"): (_GOOGLE_IMAGES, "GoogleImages"),
+    ("image_edits", "gemini_generate"): (_GOOGLE_IMAGES, "GoogleImages"),
     ("transcriptions", "deepgram"): (_SPEECH, "DeepgramTranscriptions"),
     ("speech", "deepgram"): (_SPEECH, "DeepgramSpeech"),
     ("transcriptions", "elevenlabs"): (_SPEECH, "ElevenLabsTranscriptions"),

@@ -34,7 +34,7 @@ def _body(request: Json, target: Target) -> Json:
     return body
 
 
-def _url(target: Target, method: str) -> str:
+def model_url(target: Target, method: str) -> str:
     return f"{target.base_url}/models/{quote(target.model.removeprefix('models/'), safe='/@:._-')}:{method}"
 
 
@@ -43,11 +43,11 @@ class NativeGenerate(GeminiGenerate):
 
     def encode(self, request: Json, target: Target) -> WireRequest:
         method = "streamGenerateContent?alt=sse" if request.get("stream") else "generateContent"
-        return WireRequest(_url(target, method), orjson.dumps(_body(request, target)), _JSON)
+        return WireRequest(model_url(target, method), orjson.dumps(_body(request, target)), _JSON)
 
     def decode(self, body: bytes, target: Target) -> Json:
         """Raises UpstreamProtocolError for what is no answer, and the typed error of an error object under HTTP 200."""
-        tree = _parsed(body, target)
+        tree = parsed_answer(body, target)
         if not isinstance(tree.get("candidates"), list) and not isinstance(tree.get("promptFeedback"), dict):
             raise UpstreamProtocolError(f"{target.provider or 'The provider'} answered without a candidate.", upstream_status=200)
         return _renamed(tree, target)
@@ -67,10 +67,10 @@ class NativeCountTokens(GeminiGenerate):
         whole: Json = {"generateContentRequest": {"model": f"models/{target.model.removeprefix('models/')}", **body}}
         if is_vertex(target) or body.keys() == {"contents"}:
             whole = body
-        return WireRequest(_url(target, "countTokens"), orjson.dumps(whole), _JSON)
+        return WireRequest(model_url(target, "countTokens"), orjson.dumps(whole), _JSON)
 
     def decode(self, body: bytes, target: Target) -> Json:
-        tree = _parsed(body, target)
+        tree = parsed_answer(body, target)
         if type(tree.get("totalTokens")) is not int:
             raise UpstreamProtocolError(f"{target.provider or 'The provider'} answered without `totalTokens`.", upstream_status=200)
         return tree
@@ -103,7 +103,7 @@ def _renamed(tree: Json, target: Target) -> Json:
     return {**tree, "modelVersion": target.alias} if "modelVersion" in tree else tree
 
 
-def _parsed(body: bytes, target: Target) -> Json:
+def parsed_answer(body: bytes, target: Target) -> Json:
     try:
         tree: Any = orjson.loads(body)
     except orjson.JSONDecodeError:

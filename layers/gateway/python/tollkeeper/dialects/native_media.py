@@ -72,6 +72,12 @@ class ImageEdits(Form):
         return media_usage(answer, images=len(as_objects(answer.get("data"))))
 
 
+class ImageVariations(ImageEdits):
+    """https://platform.openai.com/docs/api-reference/images/createVariation"""
+
+    path = "/images/variations"
+
+
 class Transcriptions(Form):
     """https://platform.openai.com/docs/api-reference/audio/createTranscription
 

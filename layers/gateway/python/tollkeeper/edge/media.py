@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from tollkeeper.admission.visit import Measured
 from tollkeeper.budgets.units import PAINTED_TOKENS, SHOWN_TOKENS, SPOKEN_TOKENS_PER_CHARACTER, Units, heard_ms
-from tollkeeper.catalog.endpoints import IMAGE_EDITS, IMAGES, SPEECH, TRANSCRIPTIONS, TRANSLATIONS
+from tollkeeper.catalog.endpoints import IMAGE_EDITS, IMAGE_VARIATIONS, IMAGES, SPEECH, TRANSCRIPTIONS, TRANSLATIONS
 from tollkeeper.dialects.base import Json
 from tollkeeper.dialects.multipart import FORM, File
 from tollkeeper.dialects.native import CONTENT_TYPE, RAW
@@ -51,6 +51,13 @@ def check_edit(body: Json, headers: Mapping[str, str]) -> Json:
     return model_named(body, "/images/edits")
 
 
+def check_variation(body: Json, headers: Mapping[str, str]) -> Json:
+    whole(body, "n", _MOST_IMAGES)
+    if not any(isinstance(value, File) and name == "image" for name, value in body[FORM]):
+        raise BadRequest("Missing required parameter: 'image'.", param="image", code="missing_required_parameter")
+    return model_named(body, "/images/variations")
+
+
 def check_sound(body: Json, headers: Mapping[str, str]) -> Json:
     if not any(isinstance(value, File) and name == "file" for name, value in body[FORM]):
         raise BadRequest("Missing required parameter: 'file'.", param="file", code="missing_required_parameter")
@@ -85,7 +92,7 @@ def whole(body: Json, name: str, most: int) -> None:
 def painted(body: Json) -> Measured:
     count = body.get("n") or 1
     shown = sum(isinstance(value, File) for _, value in body.get(FORM, ()))
-    prompt = len(body["prompt"].encode())
+    prompt = len(str(body.get("prompt") or "").encode())
     units = Units(
         _PAINTING,
         images=count,
@@ -142,6 +149,7 @@ def sound(request: Json) -> Media:
 
 IMAGES_API = Api(IMAGES, check_images, measure=painted)
 IMAGE_EDITS_API = Api(IMAGE_EDITS, check_edit, measure=painted, form=True)
+IMAGE_VARIATIONS_API = Api(IMAGE_VARIATIONS, check_variation, measure=painted, form=True)
 TRANSCRIPTIONS_API = Api(TRANSCRIPTIONS, check_sound, native_say=transcript, measure=listened, form=True)
 TRANSLATIONS_API = Api(TRANSLATIONS, check_sound, native_say=transcript, measure=listened, form=True)
 SPEECH_API = Api(SPEECH, check_speech, measure=spoken, media=sound)

@@ -9,7 +9,7 @@ from tollkeeper.edge.completions import COMPLETIONS_API
 from tollkeeper.edge.elsewhere import Realtime, telemetry
 from tollkeeper.edge.explain import Explain
 from tollkeeper.edge.gemini import BATCH_EMBED_API, EMBED_API, GENERATE_API, CountGenerate, StreamGenerate
-from tollkeeper.edge.media import IMAGE_EDITS_API, IMAGES_API, SPEECH_API, TRANSCRIPTIONS_API, TRANSLATIONS_API
+from tollkeeper.edge.media import IMAGE_EDITS_API, IMAGE_VARIATIONS_API, IMAGES_API, SPEECH_API, TRANSCRIPTIONS_API, TRANSLATIONS_API
 from tollkeeper.edge.models import ModelsEdge
 from tollkeeper.edge.openai import CHAT_API
 from tollkeeper.edge.plain import EMBEDDINGS_API, MODERATIONS_API, RERANK_API
@@ -46,6 +46,7 @@ def llm_routes(desk: Desk, archive: Archive | None = None, background: Backgroun
         ("/embeddings", EMBEDDINGS_API),
         ("/images/generations", IMAGES_API),
         ("/images/edits", IMAGE_EDITS_API),
+        ("/images/variations", IMAGE_VARIATIONS_API),
         ("/audio/transcriptions", TRANSCRIPTIONS_API),
         ("/audio/translations", TRANSLATIONS_API),
         ("/audio/speech", SPEECH_API),
