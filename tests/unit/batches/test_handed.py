@@ -204,3 +204,14 @@ async def test_cancelled_with_what_was_done() -> None:
     batch = await worked(world, batch)
     good, bad = await world.results(batch)
     assert (batch.status, [row["custom_id"] for row in good], bad) == ("cancelled", ["r0"], [])
+
+
+async def test_a_function_does_not_wait_for_a_provider() -> None:
+    world, provider = world_of(ended=False)
+    batch = await world.batch(1)
+    began = world.clock.now()
+    await world.worker(look_seconds=300.0).work_until(began + 900)
+    assert world.clock.now() - began < 60
+    provider.ended = True
+    batch = await worked(world, batch, seconds=301)
+    assert (batch.status, provider.created.total()) == ("completed", 1)

@@ -7,6 +7,7 @@ than create again, unless the provider sees to that itself. What is staged costs
 Which lines are done is read from what has been written of them, so an answer that comes twice, or again after a restart, counts once.
 """
 
+import asyncio
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -30,7 +31,7 @@ from tollkeeper.errors import (
 )
 from tollkeeper.providers.transport import NeverSent
 
-SEGMENT_LINES = 200
+SEGMENT_LINES, BOOKED_AT_ONCE = 200, 16
 _SAYS_NO = (CallerError, UpstreamRejected, UpstreamAuthFailed, UpstreamQuotaExceeded)
 _NOTHING_MADE = (UpstreamRateLimited, NeverSent)
 _CONFLICT = 409
@@ -106,7 +107,7 @@ class HandedBatch:
         """
         names = {self._key(line): line.custom_id async for line in self._progress.lines()}
         done = await self._progress.answered_ids()
-        answers: list[Answered] = []
+        found: list[tuple[str, NativeAnswer]] = []
         for file in results:
             async for row in self._run.rows(file):
                 answer = self._run.answer(row)
@@ -114,10 +115,31 @@ class HandedBatch:
                 if custom_id is None or custom_id in done:
                     continue
                 done.add(custom_id)
-                answers.append(await self._answered(answer, custom_id))
-                answers = await self._written(answers, SEGMENT_LINES)
-        await self._written(answers, 1)
+                found.append((custom_id, answer))
+                if len(found) >= SEGMENT_LINES:
+                    await self._keep(found)
+                    found = []
+        await self._keep(found)
         return await self._tell(rest, done) if rest is not None and len(done) < len(names) else 0
+
+    async def _keep(self, found: list[tuple[str, NativeAnswer]]) -> None:
+        """Books a segment, some lines at once, and writes it."""
+        if not found:
+            return
+        places = asyncio.Semaphore(BOOKED_AT_ONCE)
+        booked = await asyncio.gather(*(self._book(custom_id, answer, places) for custom_id, answer in found), return_exceptions=True)
+        for failure in booked:
+            if isinstance(failure, BaseException):
+                raise failure
+        await self._progress.answers([self._row(custom_id, answer) for custom_id, answer in found], {})
+
+    async def _book(self, custom_id: str, answer: NativeAnswer, places: asyncio.Semaphore) -> None:
+        batch = self._progress.batch
+        if answer.usage is None:
+            return
+        async with places:
+            shown = f"{batch.id}:{custom_id}"[:128]
+            await self._run.book(answer, call_id=self._call_id(custom_id), shown_id=shown, at=batch.created_at)
 
     async def _tell(self, rest: Rest, done: set[str]) -> int:
         told, answers = 0, list[Answered]()
@@ -145,13 +167,6 @@ class HandedBatch:
         if self._read is None:
             self._read = [line async for line in self._progress.lines()]
         return self._read
-
-    async def _answered(self, answer: NativeAnswer, custom_id: str) -> Answered:
-        batch = self._progress.batch
-        if answer.usage is not None:
-            shown = f"{batch.id}:{custom_id}"[:128]
-            await self._run.book(answer, call_id=self._call_id(custom_id), shown_id=shown, at=batch.created_at)
-        return self._row(custom_id, answer)
 
     def _row(self, custom_id: str, answer: NativeAnswer) -> Answered:
         call_id, response = self._call_id(custom_id), None

@@ -34,7 +34,7 @@ from tollkeeper.batches.records import (
 )
 from tollkeeper.batches.register import LeaseLost, Register
 from tollkeeper.batches.runner import LineAnswer, LineRunner
-from tollkeeper.batches.watch import Watch
+from tollkeeper.batches.watch import Watch, is_due
 from tollkeeper.clock import Clock
 from tollkeeper.errors import NotFound, StoreUnavailable
 
@@ -133,15 +133,14 @@ class Slice:
     async def _look_after(self, native: dict[str, Any]) -> bool:
         """A batch that its provider runs: one look, if it is time."""
         batch = self._batch
+        if not is_due(batch, self._clock.now()):
+            return False
         run = await self._runner.native(batch.owner, Intake(batch.endpoint), native["model"], native["deployment"])
         if run is None:
             gone = LineFault("deployment_gone", f"The deployment {native['deployment']} that runs this batch is no longer configured.")
             await self._progress.fail(gone)
             return True
-        watch = Watch(self._progress, run, self._journal, self._clock, self._look_seconds)
-        if not watch.is_due():
-            return False
-        await watch.look()
+        await Watch(self._progress, run, self._journal, self._clock, self._look_seconds).look()
         return True
 
     async def _segment(self) -> bool:

@@ -10,7 +10,7 @@ from tollkeeper.batches.handed import HandedBatch, HandingFailed, Rest
 from tollkeeper.batches.journal import Journal
 from tollkeeper.batches.lines import LineFault
 from tollkeeper.batches.progress import Progress
-from tollkeeper.batches.records import CANCELLED, CANCELLING, COMPLETED, EXPIRED
+from tollkeeper.batches.records import CANCELLED, CANCELLING, COMPLETED, EXPIRED, Batch
 from tollkeeper.batches.runner import NativeRun
 from tollkeeper.clock import Clock
 from tollkeeper.errors import UpstreamError
@@ -29,6 +29,13 @@ UNANSWERED = Rest(
 )
 
 
+def is_due(batch: Batch, now: float) -> bool:
+    """Whether it is time for a look at a batch that its provider has."""
+    native = batch.native or {}
+    must_cancel = batch.status == CANCELLING and not native.get("cancelled") and not native.get("failures")
+    return must_cancel or now >= native.get("look_at", 0)
+
+
 class Watch:
     """`look_seconds`: between two looks."""
 
@@ -44,11 +51,6 @@ class Watch:
     @property
     def _cancelling(self) -> bool:
         return self._progress.batch.status == CANCELLING
-
-    def is_due(self) -> bool:
-        native = self._native
-        must_cancel = self._cancelling and not native.get("cancelled") and not native.get("failures")
-        return must_cancel or self._clock.now() >= native.get("look_at", 0)
 
     async def look(self) -> None:
         """One step further, which may be the last. Raises LeaseLost, StoreUnavailable."""

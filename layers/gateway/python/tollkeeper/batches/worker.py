@@ -19,6 +19,8 @@ BATCHES_AT_ONCE = 4
 STOPPING_SECONDS = 8.0
 """How long a server that stops waits for what is under way."""
 POLL_SECONDS = 1.0
+IDLE_POLLS = 15
+"""Long enough for the lease of a worker that was killed to run out (register.py)."""
 
 
 class Worker:
@@ -54,11 +56,13 @@ class Worker:
         return sum(await asyncio.gather(*(self._slice(batch_id, until) for batch_id in ids)))
 
     async def work_until(self, until: float) -> int:
-        """Slices until nothing is left or the time is over; how many."""
-        slices = 0
-        while self._clock.now() < until - LONGEST_LINE_SECONDS:
+        """Slices until nothing is left to do for now, or the time is over; how many. What others have, and what a provider has and will for
+        a while, is left to the next call.
+        """
+        slices = idle = 0
+        while self._clock.now() < until - LONGEST_LINE_SECONDS and idle < IDLE_POLLS:
             worked = await self.work(until)
-            slices += worked
+            slices, idle = slices + worked, 0 if worked else idle + 1
             if not worked and not await self._register.open_ids():
                 break
             await self._clock.sleep(0 if worked else POLL_SECONDS)
