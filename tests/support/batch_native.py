@@ -1,17 +1,18 @@
 """A provider that runs batches, as a worker sees it that may die at any step: what outlives the worker is the provider's."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.batch_world import Life, Script
 
-from tollkeeper.batches.lines import Line, LineFault
+from tollkeeper.batches.lines import Line
 from tollkeeper.batches.native.base import Handed, Intake, NativeAnswer, Request
 from tollkeeper.batches.owner import Owner
 from tollkeeper.batches.runner import NativeRun
 from tollkeeper.config.snapshot import Deployment
+from tollkeeper.errors import BadRequest
 
 HERE = Deployment("d", "m", "openai", "openai_chat", "m", "http://provider")
 RESULTS = (Request(HERE, "GET", "results"), Request(HERE, "GET", "errors"))
@@ -35,19 +36,24 @@ class NativeProvider:
     booked: Counter[str] = field(default_factory=Counter)
     results: Callable[[Line], list[dict[str, Any]]] = lambda line: [{"n": str(line.number), "said": line.custom_id}]
     before: Callable[[str], None] = lambda step: None
-    faults: dict[str, LineFault] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
 
-    async def stage(self, lines: Sequence[Line], tag: str) -> str:
+    def row_of(self, line: Line) -> bytes:
+        if line.custom_id in self.faults:
+            raise BadRequest("no such thing", code=self.faults[line.custom_id])
+        return f"{line.number} {line.custom_id}".encode()
+
+    async def stage(self, jsonl: bytes, tag: str) -> str:
         self.before("stage")
         self.staged.append(tag)
         return f"staged-{tag}"
 
-    async def create(self, staged: str, lines: Sequence[Line], tag: str) -> str:
+    async def create(self, staged: str, jsonl: bytes, tag: str) -> str:
         self.before("create")
         assert staged == f"staged-{tag}"
         if not (self.repeatable and tag in self.jobs):
             self.created[tag] += 1
-        self.jobs[tag] = [line for line in lines if line.custom_id not in self.faults]
+        self.jobs[tag] = [Line(int(number), name, {}, 0) for number, _, name in (row.decode().partition(" ") for row in jsonl.splitlines())]
         return f"job-{tag}"
 
     async def find(self, tag: str) -> str | None:
@@ -75,9 +81,6 @@ class NativeProvider:
         if "error" in row:
             return NativeAnswer(row["n"], 0, None, row["error"], None)
         return NativeAnswer(row["n"], 200, {"said": row["said"]}, None, {"prompt_tokens": 1})
-
-    def fault(self, line: Line) -> LineFault | None:
-        return self.faults.get(line.custom_id)
 
     async def book(self, answer: NativeAnswer, *, call_id: str, shown_id: str, at: float) -> None:
         """As the ledger: a call id is booked once."""

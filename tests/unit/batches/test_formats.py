@@ -17,6 +17,7 @@ from tollkeeper.config.snapshot import Deployment
 from tollkeeper.errors import UpstreamFailed, UpstreamProtocolError
 
 CHAT = "/v1/chat/completions"
+ROWS = b"{}\n"
 TAG = "batch_01KB0000000000000000000000"
 ARN = "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abc123def456"
 ROLE = "arn:aws:iam::123456789012:role/batches"
@@ -38,6 +39,10 @@ def way(params: Mapping[str, Any], endpoint: str = CHAT) -> BatchFormat:
     return found
 
 
+def staged_by(found: BatchFormat) -> Steps[str]:
+    return found.stage(b"".join(orjson.dumps(found.row_of(line)) + b"\n" for line in LINES), TAG)
+
+
 def walked(steps: Steps[Made], *answers: Any) -> tuple[Made, list[Request]]:
     """What the steps made, and what they sent."""
     sent, left = [next(steps)], list(answers)
@@ -54,7 +59,7 @@ def looked(params: Mapping[str, Any], native_id: str, *answers: Any) -> Handed:
 
 
 def test_a_job_is_what_botocore_knows_as_one() -> None:
-    made, (sent,) = walked(way(BEDROCK | {"s3_encryption_key_id": "key"}).create("s3://ours/in.jsonl", LINES, TAG), {"jobArn": ARN})
+    made, (sent,) = walked(way(BEDROCK | {"s3_encryption_key_id": "key"}).create("s3://ours/in.jsonl", ROWS, TAG), {"jobArn": ARN})
     shape = Session().get_service_model("bedrock").operation_model("CreateModelInvocationJob").input_shape
     body = orjson.loads(sent.body)
     validate_parameters(body, shape)
@@ -75,7 +80,7 @@ def test_a_job_is_what_botocore_knows_as_one() -> None:
     ],
 )
 def test_where_the_lines_of_a_job_go(more: Mapping[str, Any], host: str, region: str) -> None:
-    _, (sent,) = walked(way({**BEDROCK, **more}).stage(LINES, TAG), {})
+    _, (sent,) = walked(staged_by(way({**BEDROCK, **more})), {})
     assert sent.url == f"{host}/tollkeeper/{TAG}/input.jsonl"
     assert (sent.through.auth.params["service"].value, sent.through.auth.params["region"].value) == ("s3", region)
     assert [orjson.loads(row)["recordId"] for row in sent.body.splitlines()] == ["1", "2"]
@@ -124,7 +129,7 @@ def test_an_answer_without_what_it_must_have_is_none(tree: Any) -> None:
     with pytest.raises(UpstreamProtocolError):
         looked(BEDROCK, ARN, tree)
     with pytest.raises(UpstreamProtocolError):
-        walked(way(BEDROCK).create("s3://ours/in.jsonl", LINES, TAG), tree)
+        walked(way(BEDROCK).create("s3://ours/in.jsonl", ROWS, TAG), tree)
 
 
 @pytest.mark.parametrize("row", [{}, {"recordId": "1"}, {"recordId": "1", "modelOutput": {}}, {"recordId": "1", "modelOutput": "?"}])
@@ -137,15 +142,15 @@ def test_a_row_without_an_answer_is_an_error_of_its_line(row: Any) -> None:
 
 def test_vertex_at_its_own_addresses() -> None:
     place = "https://us-central1-aiplatform.googleapis.com/v1/projects/p/locations/us-central1"
-    staged, (put,) = walked(way(VERTEX).stage(LINES, TAG), {"name": "x"})
+    staged, (put,) = walked(staged_by(way(VERTEX)), {"name": "x"})
     assert staged == f"gs://ours/tollkeeper/{TAG}/input.jsonl"
     assert put.url == f"https://storage.googleapis.com/upload/storage/v1/b/ours/o?uploadType=media&name=tollkeeper%2F{TAG}%2Finput.jsonl"
     name = "projects/12/locations/us-central1/batchPredictionJobs/3"
-    _, (made,) = walked(way(VERTEX).create(staged, LINES, TAG), {"name": name})
+    _, (made,) = walked(way(VERTEX).create(staged, ROWS, TAG), {"name": name})
     assert made.url == f"{place}/batchPredictionJobs"
     _, (seen,) = walked(way(VERTEX).look(name, TAG), {"state": "JOB_STATE_RUNNING"})
     assert seen.url == f"https://us-central1-aiplatform.googleapis.com/v1/{name}"
-    _, (everywhere,) = walked(way(VERTEX | {"vertex_location": "global"}).create(staged, LINES, TAG), {"name": name})
+    _, (everywhere,) = walked(way(VERTEX | {"vertex_location": "global"}).create(staged, ROWS, TAG), {"name": name})
     assert everywhere.url == "https://aiplatform.googleapis.com/v1/projects/p/locations/global/batchPredictionJobs"
 
 
@@ -200,7 +205,7 @@ def test_how_a_batch_of_geminis_stands(job: Any, ended: bool, results: int, fail
 
 
 def test_gemini_takes_a_file_in_one_request() -> None:
-    staged, (sent,) = walked(way(GEMINI).stage(LINES, TAG), {"file": {"name": "files/1"}})
+    staged, (sent,) = walked(staged_by(way(GEMINI)), {"file": {"name": "files/1"}})
     assert (staged, sent.url) == ("files/1", "https://generativelanguage.googleapis.com/upload/v1beta/files")
     about, rows = (part.partition(b"\r\n\r\n")[2].rstrip() for part in sent.body.split(b"--tollkeeper-batch")[1:3])
     assert orjson.loads(about)["file"]["displayName"] == TAG
@@ -223,7 +228,7 @@ def test_gemini_takes_a_file_in_one_request() -> None:
 )
 def test_azure_addresses(more: Mapping[str, Any], root: str, query: str) -> None:
     azure = way({**AZURE, **more})
-    _, (made,) = walked(azure.create("file-1", LINES, TAG), {"id": "b"})
+    _, (made,) = walked(azure.create("file-1", ROWS, TAG), {"id": "b"})
     _, (found,) = walked(azure.find(TAG), {"data": []})
     assert made.url == f"https://r.openai.azure.com{root}/batches{query}"
     assert found.url == f"https://r.openai.azure.com{root}/batches{query or '?'}{'&' if query else ''}limit=100"
@@ -231,7 +236,7 @@ def test_azure_addresses(more: Mapping[str, Any], root: str, query: str) -> None
 
 def test_azure_that_never_reads_a_file() -> None:
     with pytest.raises(UpstreamFailed):
-        walked(way(AZURE).stage(LINES, TAG), *[{"id": "file-1", "status": "pending"}] * 31)
+        walked(way(AZURE).stage(ROWS, TAG), *[{"id": "file-1", "status": "pending"}] * 31)
 
 
 @pytest.mark.parametrize(

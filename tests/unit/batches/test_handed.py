@@ -7,7 +7,6 @@ import pytest
 from tests.support.batch_native import NativeProvider, NativeScript
 from tests.support.batch_world import OWNER, Killed, Life, World
 
-from tollkeeper.batches.lines import LineFault
 from tollkeeper.batches.records import Batch
 from tollkeeper.errors import UpstreamFailed, UpstreamProtocolError, UpstreamRateLimited, UpstreamRejected, UpstreamTimeout
 
@@ -77,7 +76,7 @@ async def test_an_answer_that_comes_twice_or_to_nobody_counts_once() -> None:
 
 
 async def test_lines_that_are_missing_are_told_so() -> None:
-    world, provider = world_of(faults={"r1": LineFault("unsupported_parameter", "no such thing", 2)})
+    world, provider = world_of(faults={"r1": "unsupported_parameter"})
     provider.results = lambda line: [] if line.custom_id == "r2" else [{"n": str(line.number), "said": line.custom_id}]
     batch = await worked(world, await world.batch(4))
     good, bad = await world.results(batch)

@@ -59,12 +59,12 @@ class HandedBatch:
     def __init__(self, progress: Progress, run: NativeRun, journal: Journal, clock: Clock) -> None:
         self._progress, self._run, self._journal, self._clock = progress, run, journal, clock
         self._tag = progress.batch.id
-        self._read: list[Line] | None = None
+        self._made: bytes | None = None
 
     async def stage(self) -> str:
         """What `create` needs to find the lines. Raises HandingFailed."""
         try:
-            return await self._run.stage(await self._lines(), self._tag)
+            return await self._run.stage(await self._jsonl(), self._tag)
         except _SAYS_NO as error:
             raise _refused(error) from None
 
@@ -90,7 +90,7 @@ class HandedBatch:
     async def _created(self, staged: str) -> str:
         """Raises HandingFailed where there is certainly nothing at the provider, and UpstreamError where there may be something."""
         try:
-            return await self._run.create(staged, await self._lines(), self._tag)
+            return await self._run.create(staged, await self._jsonl(), self._tag)
         except _NOTHING_MADE as error:
             if isinstance(error, UpstreamQuotaExceeded):
                 raise _refused(error) from None
@@ -146,7 +146,7 @@ class HandedBatch:
         async for line in self._progress.lines():
             if line.custom_id in done:
                 continue
-            fault = self._run.fault(line) or LineFault(rest.code, rest.message)
+            fault = self._fault(line) or LineFault(rest.code, rest.message)
             error = {"code": fault.code, "message": fault.message}
             answers.append(self._row(line.custom_id, NativeAnswer(line.custom_id, 0, None, error, None)))
             told, answers = told + 1, await self._written(answers, SEGMENT_LINES)
@@ -163,10 +163,29 @@ class HandedBatch:
     def _key(self, line: Line) -> str:
         return str(line.number) if self._run.by_number else line.custom_id
 
-    async def _lines(self) -> list[Line]:
-        if self._read is None:
-            self._read = [line async for line in self._progress.lines()]
-        return self._read
+    async def _jsonl(self) -> bytes:
+        """The lines as they are sent, without those that cannot be: in one piece, as so many small ones would take several times the room.
+        Raises what the first of these raised if there is no other.
+        """
+        if self._made is None:
+            made, left_out = bytearray(), None
+            async for line in self._progress.lines():
+                try:
+                    made += self._run.row_of(line) + b"\n"
+                except TollkeeperError as error:
+                    left_out = left_out or error
+            if not made and left_out is not None:
+                raise left_out
+            self._made = bytes(made)
+        return self._made
+
+    def _fault(self, line: Line) -> LineFault | None:
+        """Why a line was left out; None: it was not."""
+        try:
+            self._run.row_of(line)
+        except TollkeeperError as error:
+            return LineFault(error.code or error.type, error.message, line.number, error.param)
+        return None
 
     def _row(self, custom_id: str, answer: NativeAnswer) -> Answered:
         call_id, response = self._call_id(custom_id), None

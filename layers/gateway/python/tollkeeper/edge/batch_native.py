@@ -1,7 +1,9 @@
 """A batch at its provider, for one caller: the deployment, the caller's name for the model, and the books."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+
+import orjson
 
 from tollkeeper.admission.doorkeeper import Doorkeeper
 from tollkeeper.admission.guards import Guards
@@ -9,7 +11,7 @@ from tollkeeper.admission.payer import payer_of
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal, principal_of
 from tollkeeper.auth.records import KeyRecord
-from tollkeeper.batches.lines import Line, LineFault
+from tollkeeper.batches.lines import Line
 from tollkeeper.batches.native.base import Asked, BatchFormat, Handed, Intake, NativeAnswer, Request
 from tollkeeper.batches.native.calls import Calls
 from tollkeeper.batches.native.choice import format_for, runs_natively
@@ -19,7 +21,7 @@ from tollkeeper.config.snapshot import Deployment
 from tollkeeper.dialects.base import Json
 from tollkeeper.dialects.usage import usage_from_hub
 from tollkeeper.edge.toll import entry_for
-from tollkeeper.errors import CallerError, TollkeeperError
+from tollkeeper.errors import CallerError
 from tollkeeper.ledger.account import Account
 from tollkeeper.ledger.book import Ledger
 from tollkeeper.ledger.cost import cost_of
@@ -91,11 +93,11 @@ class GatewayNative:
         self._format, self._calls = way, Calls(books.client, books.clock)
         self.deployment_id, self.by_number, self.repeatable = deployment.id, self._format.by_number, self._format.repeatable
 
-    async def stage(self, lines: Sequence[Line], tag: str) -> str:
-        return await self._calls.walk(self._format.stage(lines, tag))
+    async def stage(self, jsonl: bytes, tag: str) -> str:
+        return await self._calls.walk(self._format.stage(jsonl, tag))
 
-    async def create(self, staged: str, lines: Sequence[Line], tag: str) -> str:
-        return await self._calls.walk(self._format.create(staged, lines, tag))
+    async def create(self, staged: str, jsonl: bytes, tag: str) -> str:
+        return await self._calls.walk(self._format.create(staged, jsonl, tag))
 
     async def find(self, tag: str) -> str | None:
         return await self._calls.walk(self._format.find(tag))
@@ -112,12 +114,8 @@ class GatewayNative:
     def answer(self, row: Json) -> NativeAnswer:
         return self._format.answer(row)
 
-    def fault(self, line: Line) -> LineFault | None:
-        try:
-            self._format.row_of(line)
-        except TollkeeperError as error:
-            return LineFault(error.code or error.type, error.message, line.number, error.param)
-        return None
+    def row_of(self, line: Line) -> bytes:
+        return orjson.dumps(self._format.row_of(line))
 
     async def book(self, answer: NativeAnswer, *, call_id: str, shown_id: str, at: float) -> None:
         """At the provider's batch prices."""

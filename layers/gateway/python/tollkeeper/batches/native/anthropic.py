@@ -3,8 +3,6 @@
 https://docs.claude.com/en/api/creating-message-batches
 """
 
-from collections.abc import Sequence
-
 from tollkeeper.batches.lines import Line
 from tollkeeper.batches.native.base import (
     CHAT,
@@ -22,7 +20,6 @@ from tollkeeper.batches.native.base import (
     named,
     refused,
     tree_of,
-    wire_rows,
 )
 from tollkeeper.config.snapshot import Deployment
 from tollkeeper.dialects.base import Json
@@ -47,12 +44,12 @@ class AnthropicBatches:
     def takes(deployment: Deployment, intake: Intake) -> bool:
         return at_home(deployment, "anthropic") and intake.endpoint == CHAT
 
-    def stage(self, lines: Sequence[Line], tag: str) -> Steps[str]:
+    def stage(self, jsonl: bytes, tag: str) -> Steps[str]:
         yield from ()
         return "in the request"
 
-    def create(self, staged: str, lines: Sequence[Line], tag: str) -> Steps[str]:
-        body = b'{"requests":[' + b",".join(wire_rows(lines, self.row_of)) + b"]}"
+    def create(self, staged: str, jsonl: bytes, tag: str) -> Steps[str]:
+        body = b'{"requests":[' + jsonl.strip().replace(b"\n", b",") + b"]}"
         made = tree_of((yield self._request("POST", "", body)), self._deployment)
         return named(made, "id", self._deployment)
 

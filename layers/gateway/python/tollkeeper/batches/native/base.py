@@ -4,7 +4,7 @@
 Sans I/O, as dialects are: a step is a generator that yields requests and is sent the 2xx bodies; calls.py walks it.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -82,9 +82,9 @@ class NativeAnswer:
 
 
 class BatchFormat(Protocol):
-    """One provider's way, for one deployment. `tag` is our id of the batch.
+    """One provider's way, for one deployment. `tag` is our id of the batch, `jsonl` its lines as `row_of` makes them.
 
-    Steps raise UpstreamProtocolError for an answer that is none; `stage` and `create` also what an encoder raises if it takes no line.
+    Steps raise UpstreamProtocolError for an answer that is none.
     """
 
     by_number: bool
@@ -92,11 +92,11 @@ class BatchFormat(Protocol):
     repeatable: bool
     """The provider itself sees to it that a `create` with the same tag makes one job, however often it is sent."""
 
-    def stage(self, lines: Sequence[Line], tag: str) -> Steps[str]:
+    def stage(self, jsonl: bytes, tag: str) -> Steps[str]:
         """Brings the lines to where `create` finds them; what it needs to find them. May be repeated, and costs nothing."""
         ...
 
-    def create(self, staged: str, lines: Sequence[Line], tag: str) -> Steps[str]:
+    def create(self, staged: str, jsonl: bytes, tag: str) -> Steps[str]:
         """Hands over; the provider's id."""
         ...
 
@@ -117,20 +117,6 @@ class BatchFormat(Protocol):
 def at_home(deployment: Deployment, provider: str) -> bool:
     """At the provider's own address; elsewhere where model_info.mode is `batch`, as anything may stand behind another one."""
     return deployment.mode == "batch" or (deployment.provider == provider and deployment.base_url == PROVIDERS[provider].base_url)
-
-
-def wire_rows(lines: Sequence[Line], row_of: Callable[[Line], Json]) -> list[bytes]:
-    """As JSON, without those that cannot be translated. Raises what the first one raised if there is no other."""
-    rows: list[bytes] = []
-    refused: TollkeeperError | None = None
-    for line in lines:
-        try:
-            rows.append(orjson.dumps(row_of(line)))
-        except TollkeeperError as error:
-            refused = refused or error
-    if not rows and refused is not None:
-        raise refused
-    return rows
 
 
 def tree_of(body: bytes, deployment: Deployment) -> Json:

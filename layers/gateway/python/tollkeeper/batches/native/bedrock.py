@@ -8,7 +8,6 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/batch-inference-data.html â
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_CreateModelInvocationJob.html
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -32,7 +31,6 @@ from tollkeeper.batches.native.base import (
     named,
     refused,
     tree_of,
-    wire_rows,
 )
 from tollkeeper.config.snapshot import Auth, BatchStorage, Deployment, Secret
 from tollkeeper.dialects.base import Json
@@ -67,13 +65,12 @@ class BedrockBatches:
         toolless = "tools" in intake.needs and _dialect_of(deployment) == _CONVERSE
         return intake.endpoint == CHAT and intake.lines >= MIN_LINES and not toolless
 
-    def stage(self, lines: Sequence[Line], tag: str) -> Steps[str]:
+    def stage(self, jsonl: bytes, tag: str) -> Steps[str]:
         key = f"{self._folder(tag)}/input.jsonl"
-        data = b"\n".join(wire_rows(lines, self.row_of)) + b"\n"
-        yield Request(self._s3, "PUT", self._object_url(self._storage.bucket, key), data, {"content-type": "application/jsonl"})
+        yield Request(self._s3, "PUT", self._object_url(self._storage.bucket, key), jsonl, {"content-type": "application/jsonl"})
         return f"s3://{self._storage.bucket}/{key}"
 
-    def create(self, staged: str, lines: Sequence[Line], tag: str) -> Steps[str]:
+    def create(self, staged: str, jsonl: bytes, tag: str) -> Steps[str]:
         output: Json = {"s3Uri": f"s3://{self._output_bucket}/{self._folder(tag)}/out/"}
         if self._storage.encryption_key:
             output["s3EncryptionKeyId"] = self._storage.encryption_key

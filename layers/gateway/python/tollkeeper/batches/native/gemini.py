@@ -5,7 +5,7 @@
 https://ai.google.dev/gemini-api/docs/batch-api https://ai.google.dev/api/batch-api https://ai.google.dev/api/files
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from urllib.parse import quote
 
 import orjson
@@ -28,7 +28,6 @@ from tollkeeper.batches.native.base import (
     named,
     refused,
     tree_of,
-    wire_rows,
 )
 from tollkeeper.config.snapshot import Deployment
 from tollkeeper.dialects.base import Json
@@ -58,12 +57,12 @@ class GeminiBatches:
         fits = intake.endpoint == CHAT and "schema" not in intake.needs
         return fits and deployment.dialect == _DIALECT and at_home(deployment, "gemini")
 
-    def stage(self, lines: Sequence[Line], tag: str) -> Steps[str]:
-        data = _multipart(tag, b"\n".join(wire_rows(lines, self.row_of)) + b"\n")
+    def stage(self, jsonl: bytes, tag: str) -> Steps[str]:
+        data = _multipart(tag, jsonl)
         answer = tree_of((yield self._request("POST", f"{self._host}/upload/{self._version}/files", data, _UPLOAD)), self._deployment)
         return named(fields(answer.get("file")), "name", self._deployment)
 
-    def create(self, staged: str, lines: Sequence[Line], tag: str) -> Steps[str]:
+    def create(self, staged: str, jsonl: bytes, tag: str) -> Steps[str]:
         asked = {"batch": {"displayName": tag, "inputConfig": {"fileName": staged}}}
         model = quote(self._deployment.model.removeprefix("models/"), safe="/@:._-")
         url = f"{self._base}/models/{model}:batchGenerateContent"

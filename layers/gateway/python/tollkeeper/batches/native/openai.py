@@ -3,7 +3,7 @@
 https://platform.openai.com/docs/api-reference/batch https://learn.microsoft.com/azure/ai-foundry/openai/how-to/batch
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -22,7 +22,6 @@ from tollkeeper.batches.native.base import (
     fields,
     named,
     tree_of,
-    wire_rows,
 )
 from tollkeeper.config.snapshot import Deployment
 from tollkeeper.dialects.base import Json
@@ -55,8 +54,8 @@ class OpenAIBatches:
     def takes(deployment: Deployment, intake: Intake) -> bool:
         return at_home(deployment, "openai")
 
-    def stage(self, lines: Sequence[Line], tag: str) -> Steps[str]:
-        data = _form(tag, b"\n".join(wire_rows(lines, self.row_of)))
+    def stage(self, jsonl: bytes, tag: str) -> Steps[str]:
+        data = _form(tag, jsonl)
         file = tree_of((yield self._request("POST", "/files", data, _FORM)), self._deployment)
         file_id = named(file, "id", self._deployment)
         for _ in range(_PAUSES):
@@ -65,7 +64,7 @@ class OpenAIBatches:
             file = tree_of((yield self._request("GET", f"/files/{file_id}", wait=_PAUSE_SECONDS)), self._deployment)
         raise UpstreamFailed(f"{self._deployment.provider} has not read the batch's file after {int(_PAUSES * _PAUSE_SECONDS)} seconds.")
 
-    def create(self, staged: str, lines: Sequence[Line], tag: str) -> Steps[str]:
+    def create(self, staged: str, jsonl: bytes, tag: str) -> Steps[str]:
         asked = {"input_file_id": staged, "endpoint": self._endpoint(), "completion_window": "24h", "metadata": {"tollkeeper_batch": tag}}
         made = tree_of((yield self._request("POST", "/batches", orjson.dumps(asked))), self._deployment)
         return named(made, "id", self._deployment)

@@ -9,7 +9,6 @@ https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/batc
 https://cloud.google.com/storage/docs/json_api/v1/objects
 """
 
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -32,7 +31,6 @@ from tollkeeper.batches.native.base import (
     named,
     refused,
     tree_of,
-    wire_rows,
 )
 from tollkeeper.config.snapshot import BatchStorage, Deployment
 from tollkeeper.dialects.base import Json
@@ -64,14 +62,13 @@ class VertexBatches:
         placed = deployment.batch_storage is not None and _PUBLISHERS in deployment.base_url
         return placed and deployment.dialect in _DIALECTS and intake.endpoint == CHAT
 
-    def stage(self, lines: Sequence[Line], tag: str) -> Steps[str]:
+    def stage(self, jsonl: bytes, tag: str) -> Steps[str]:
         name = f"{self._folder(tag)}/input.jsonl"
-        data = b"\n".join(wire_rows(lines, self.row_of)) + b"\n"
         query = urlencode({"uploadType": "media", "name": name})
-        yield self._stored("POST", f"/upload/storage/v1/b/{self._storage.bucket}/o?{query}", data, {"content-type": "application/jsonl"})
+        yield self._stored("POST", f"/upload/storage/v1/b/{self._storage.bucket}/o?{query}", jsonl, {"content-type": "application/jsonl"})
         return f"gs://{self._storage.bucket}/{name}"
 
-    def create(self, staged: str, lines: Sequence[Line], tag: str) -> Steps[str]:
+    def create(self, staged: str, jsonl: bytes, tag: str) -> Steps[str]:
         output = f"gs://{self._storage.bucket}/{self._folder(tag)}/out"
         asked = {
             "displayName": tag,
