@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from tollkeeper.admission.asking import Asking, asking, budget_fallbacks, deadline_of, plan_of
+from tollkeeper.admission.conduct import conforming
 from tollkeeper.admission.doorkeeper import Doorkeeper
 from tollkeeper.admission.payer import Payer, payer_of
 from tollkeeper.admission.visit import Call, Visit, cannot_serve, entry_of, serving
@@ -98,6 +99,7 @@ class Reception:
             )
         if not call.internal:
             may_use_model(principal, model, found.access_groups)
+            conforming(groups.snapshot.settings.get("general_settings", {}), principal, call.shown)
         reason = None
         if (router := groups.auto_router(model, principal.aliases)) is not None:
             choice = await self._choose(call, principal, found, router, embed)

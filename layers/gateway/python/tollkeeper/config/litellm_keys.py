@@ -134,7 +134,8 @@ IMPLEMENTED: Mapping[str, frozenset[str]] = {
         master_key litellm_key_header_name max_request_size_mb apply_user_budget_to_team_keys fail_closed_rate_limit_enforcement
         user_header_name user_header_mappings global_max_parallel_requests background_health_checks health_check_interval
         background_health_check_model_groups enforce_fallback_model_access enable_jwt_auth litellm_jwtauth pass_through_endpoints
-        alerting alert_types maximum_spend_logs_retention_period
+        alerting alert_types maximum_spend_logs_retention_period enforced_params service_account_settings enforce_user_param
+        reject_clientside_metadata_tags
     """),
     "tollkeeper": _words("budgets providers routing iam_callers prices alerts responses exports receipts"),
     "litellm_jwtauth": _words("""
@@ -171,7 +172,7 @@ _GENERAL = _words("""
     custom_auth_run_common_checks custom_key_generate custom_key_update custom_sso enable_jwt_auth litellm_jwtauth enable_oauth2_auth
     enable_oauth2_proxy_auth oauth2_config_mappings enforce_rbac role_permissions allowed_ips use_x_forwarded_for trusted_proxy_ranges
     allowed_routes admin_only_routes public_routes litellm_key_header_name user_header_name user_header_mappings
-    dangerously_permit_weak_or_unset_master_key service_account_settings litellm_license database_connection_pool_limit
+    dangerously_permit_weak_or_unset_master_key litellm_license database_connection_pool_limit
     database_connection_timeout database_connect_timeout database_socket_timeout database_extra_connection_params
     database_disable_prepared_statements database_type database_args proxy_batch_write_at proxy_batch_polling_interval
     use_redis_transaction_buffer coordination_redis user_api_key_cache_ttl proxy_config_reload_interval_seconds disable_spend_logs
@@ -189,7 +190,7 @@ _GENERAL = _words("""
     disable_requester_ip_address_logging spend_logs_metadata_fields alerting alert_types alert_to_webhook_url alerting_args
     alerting_threshold spend_report_frequency pass_through_endpoints pass_through_request_timeout
     use_client_credentials_pass_through_routes forward_client_headers_to_llm_api forward_openai_org_id always_include_stream_usage
-    cancel_on_disconnect ui_access_mode enforce_user_param enforced_params reject_clientside_metadata_tags completion_model
+    cancel_on_disconnect ui_access_mode completion_model
     embedding_model moderation_model image_generation_model infer_model_from_keys include_call_id_in_error_body missing_session_id
     user_url_validation user_url_allowed_hosts provider_url_destination_allowed_hosts otel plugins control_plane_url
     allow_cli_sso_verification_uri_complete disable_master_key_return disable_adding_master_key_hash_to_db disable_responses_id_security

@@ -359,6 +359,10 @@ class HeaderMapping(BaseModel):
         return self.litellm_user_role == "internal_user"
 
 
+class ServiceAccountSettings(Section):
+    enforced_params: list[Text] | None = None
+
+
 class GeneralSettings(Section):
     alerting: list[Text] | None = None
     alert_types: list[Text] | None = None
@@ -375,6 +379,10 @@ class GeneralSettings(Section):
     health_check_interval: Seconds | None = None
     background_health_check_model_groups: list[Text] | None = None
     enforce_fallback_model_access: bool | None = None
+    enforced_params: list[Text] | None = None
+    service_account_settings: ServiceAccountSettings | None = None
+    enforce_user_param: bool | None = None
+    reject_clientside_metadata_tags: bool | None = None
     enable_jwt_auth: bool | None = None
     litellm_jwtauth: JwtSettings | None = None
 
