@@ -11,6 +11,7 @@ import orjson
 from tollkeeper.dialects.base import Json, Target
 from tollkeeper.dialects.error_bodies import error_from_tree, not_json
 from tollkeeper.dialects.hub_stream import as_object, as_objects, as_word
+from tollkeeper.dialects.usage import count_of
 from tollkeeper.errors import UpstreamError, UpstreamFailed, UpstreamProtocolError, UpstreamTimeout
 
 _FINISH = {"MAX_TOKENS": "length", "ERROR_LIMIT": "length", "ERROR_TOXIC": "content_filter"}
@@ -104,7 +105,7 @@ def annotations_of(citation: Json) -> list[Json]:
     for source in as_objects(citation.get("sources")):
         page = as_object(source.get("document") or source.get("tool_output"))
         if isinstance(url := page.get("url"), str):
-            place = {"start_index": _count(citation.get("start")), "end_index": _count(citation.get("end"))}
+            place = {"start_index": count_of(citation.get("start")), "end_index": count_of(citation.get("end"))}
             notes.append({"type": "url_citation", "url_citation": {"url": url, "title": str(page.get("title") or ""), **place}})
     return notes
 
@@ -119,10 +120,10 @@ def hub_usage(usage: Any) -> Json | None:
     if not tokens and not billed:
         return None
     counts = tokens or billed
-    prompt, output = _count(counts.get("input_tokens")), _count(counts.get("output_tokens"))
-    details = {"cached_tokens": _count(given.get("cached_tokens"))}
+    prompt, output = count_of(counts.get("input_tokens")), count_of(counts.get("output_tokens"))
+    details = {"cached_tokens": count_of(given.get("cached_tokens"))}
     if "image_tokens" in tokens:
-        details["image_tokens"] = _count(tokens["image_tokens"])
+        details["image_tokens"] = count_of(tokens["image_tokens"])
     result: Json = {
         "prompt_tokens": prompt,
         "completion_tokens": output,
@@ -130,7 +131,7 @@ def hub_usage(usage: Any) -> Json | None:
         "prompt_tokens_details": details,
     }
     if "reasoning_tokens" in tokens:
-        result["completion_tokens_details"] = {"reasoning_tokens": _count(tokens["reasoning_tokens"])}
+        result["completion_tokens_details"] = {"reasoning_tokens": count_of(tokens["reasoning_tokens"])}
     return {**result, "billed_units": billed} if billed else result
 
 
@@ -146,7 +147,3 @@ def _token(entry: Json) -> Json:
     text = str(entry.get("text") or "")
     logprob = sum(float(value) for value in entry.get("logprobs") or () if isinstance(value, int | float))
     return {"token": text, "logprob": logprob, "bytes": list(text.encode()), "top_logprobs": []}
-
-
-def _count(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) and value > 0 else 0

@@ -6,7 +6,6 @@ Tool calls come whole, on a line before the last; only the last (`done: true`) h
 """
 
 import hashlib
-from typing import Any
 
 import orjson
 
@@ -14,6 +13,7 @@ from tollkeeper.clock import from_iso
 from tollkeeper.dialects.base import Chunk, Json, Target
 from tollkeeper.dialects.error_bodies import error_from_tree, not_json
 from tollkeeper.dialects.hub_stream import ChunkWriter, as_object, as_objects
+from tollkeeper.dialects.usage import count_of
 from tollkeeper.errors import UpstreamProtocolError
 
 _TIMINGS = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
@@ -156,7 +156,7 @@ def hub_usage(tree: Json) -> Json | None:
     """A prompt that was all in the cache has no prompt_eval_count."""
     if "prompt_eval_count" not in tree and "eval_count" not in tree:
         return None
-    prompt, output = _count(tree.get("prompt_eval_count")), _count(tree.get("eval_count"))
+    prompt, output = count_of(tree.get("prompt_eval_count")), count_of(tree.get("eval_count"))
     return {"prompt_tokens": prompt, "completion_tokens": output, "total_tokens": prompt + output}
 
 
@@ -178,7 +178,3 @@ def _token(entry: Json, *, top: bool = False) -> Json:
         "bytes": given if isinstance(given, list) else list(text.encode()),
     }
     return {**token, "top_logprobs": [_token(other) for other in as_objects(entry.get("top_logprobs"))]} if top else token
-
-
-def _count(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) and value > 0 else 0

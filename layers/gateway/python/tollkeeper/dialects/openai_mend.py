@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from tollkeeper.dialects.base import Json, Target
+from tollkeeper.dialects.usage import count_of
 from tollkeeper.errors import UpstreamFailed
 
 NOISE = ("obfuscation", "p", "sla_metrics")
@@ -69,7 +70,7 @@ def mend_envelope(data: Json, kind: str, target: Target, *, fallback_id: str = "
     data["object"] = kind
     created = data.get("created")
     if type(created) is not int or not created:
-        data["created"] = int(created) if isinstance(created, float) else target.created
+        data["created"] = (count_of(created) if isinstance(created, float) else 0) or target.created
     data["model"] = target.alias
     for name in NOISE:
         data.pop(name, None)
@@ -102,13 +103,13 @@ def mend_usage(usage: Any) -> Json | None:
     if not isinstance(usage, dict) or not usage:
         return None
     for name in _USAGE_COUNTS[:2]:
-        usage[name] = _count(usage.get(name))
-    usage["total_tokens"] = _count(usage.get("total_tokens")) or usage["prompt_tokens"] + usage["completion_tokens"]
+        usage[name] = count_of(usage.get(name))
+    usage["total_tokens"] = count_of(usage.get("total_tokens")) or usage["prompt_tokens"] + usage["completion_tokens"]
     for name in _USAGE_DETAILS:
         if isinstance(details := usage.get(name), dict):
             for key in details.keys() & _DETAIL_COUNTS:
                 if type(details[key]) is not int and details[key] is not None:
-                    details[key] = _count(details[key])
+                    details[key] = count_of(details[key])
         elif details is not None:
             del usage[name]
     _adopt(usage, "prompt_tokens_details", "cached_tokens", _CACHED_ELSEWHERE)
@@ -119,13 +120,9 @@ def mend_usage(usage: Any) -> Json | None:
 def _adopt(usage: Json, details: str, name: str, elsewhere: tuple[str, ...]) -> None:
     if not (usage.get(details) or {}).get(name):
         for key in elsewhere:
-            if count := _count(usage.get(key)):
+            if count := count_of(usage.get(key)):
                 usage[details] = {**(usage.get(details) or {}), name: count}
                 return
-
-
-def _count(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) and value > 0 else 0
 
 
 def mend_logprobs(choice: Json) -> None:

@@ -127,6 +127,8 @@ class OpenAIStreamDecoder:
             raise UpstreamProtocolError(f"{self._provider} sent a stream event that is not JSON.", upstream_status=200) from None
         if name == b"error" or (isinstance(tree, dict) and tree.get("error")) or hidden_error(tree) is not None:
             raise error_from_tree(hidden_error(tree) or tree, self._target)
+        if tree is None:
+            return  # nothing, said now and then to keep the connection
         if not isinstance(tree, dict):
             raise UpstreamProtocolError(f"{self._provider} sent a stream event that is not an object.", upstream_status=200)
         learnable = _varying_text(tree) if self._fruitless < _MAX_FRUITLESS else None

@@ -14,6 +14,7 @@ from tollkeeper.dialects import openai_mend as mend
 from tollkeeper.dialects.base import Json, Target
 from tollkeeper.dialects.error_bodies import error_from_tree, not_json
 from tollkeeper.dialects.hub_stream import as_object, as_objects, as_word
+from tollkeeper.dialects.usage import count_of
 from tollkeeper.errors import UpstreamError, UpstreamProtocolError
 
 _INCOMPLETE = {"max_output_tokens": "length", "content_filter": "content_filter"}
@@ -136,7 +137,7 @@ def annotation_of(given: Json, offset: int) -> Json | None:
         return None
     source = as_object(given.get("url_citation")) or given
     page = {"url": str(source.get("url") or ""), "title": str(source.get("title") or "")}
-    start, end = (_count(source.get(name)) + offset for name in ("start_index", "end_index"))
+    start, end = (count_of(source.get(name)) + offset for name in ("start_index", "end_index"))
     return {"type": "url_citation", "url_citation": {**page, "start_index": start, "end_index": end}}
 
 
@@ -239,7 +240,3 @@ def hub_usage(usage: Any) -> Json | None:
     }
     extras = {name: value for name, value in usage.items() if name not in _COUNTED}
     return mend.mend_usage({name: value for name, value in mended.items() if value is not None} | extras)
-
-
-def _count(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) and value > 0 else 0

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 XAI_TICKS_PER_USD = 10**10
+_DIGITS = 12
+_MOST = 10**_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Usage:
 
 
 def usage_from_hub(usage: dict[str, Any]) -> Usage:
-    """Reads the hub's usage object; missing, null and non-numeric fields count as 0.
+    """Reads the hub's usage object; missing, null and senseless fields count as 0.
 
     Where `total` says more than its parts, the parts are short, and `input` and `output` are made to be what is billed: xAI's chat API
     leaves reasoning out of completion_tokens, Gemini's OpenAI endpoint leaves it out without naming it, Mistral leaves audio out of
@@ -50,9 +52,9 @@ def usage_from_hub(usage: dict[str, Any]) -> Usage:
     """
     prompt_details = _details(usage, "prompt_tokens_details")
     completion_details = _details(usage, "completion_tokens_details")
-    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    reasoning, audio = _count(completion_details.get("reasoning_tokens")), _count(prompt_details.get("audio_tokens"))
-    missing = max(0, _count(usage.get("total_tokens")) - prompt - completion)
+    prompt, completion = count_of(usage.get("prompt_tokens")), count_of(usage.get("completion_tokens"))
+    reasoning, audio = count_of(completion_details.get("reasoning_tokens")), count_of(prompt_details.get("audio_tokens"))
+    missing = max(0, count_of(usage.get("total_tokens")) - prompt - completion)
     if missing and missing == audio and missing != reasoning:
         prompt += missing
     elif missing:
@@ -62,19 +64,19 @@ def usage_from_hub(usage: dict[str, Any]) -> Usage:
     return Usage(
         input=prompt,
         output=completion,
-        cache_read=_count(prompt_details.get("cached_tokens")),
-        cache_creation=_count(prompt_details.get("cache_creation_tokens") or prompt_details.get("cache_write_tokens")),
-        cache_creation_1h=_count(creation_details.get("ephemeral_1h_input_tokens")),
+        cache_read=count_of(prompt_details.get("cached_tokens")),
+        cache_creation=count_of(prompt_details.get("cache_creation_tokens") or prompt_details.get("cache_write_tokens")),
+        cache_creation_1h=count_of(creation_details.get("ephemeral_1h_input_tokens")),
         reasoning=reasoning,
         audio_input=audio,
-        audio_output=_count(completion_details.get("audio_tokens")),
-        image_input=_count(prompt_details.get("image_tokens")),
-        image_output=_count(completion_details.get("image_tokens")),
-        characters=_count(usage.get("characters")),
-        audio_ms=_count(usage.get("audio_ms")),
-        images=_count(usage.get("images")),
+        audio_output=count_of(completion_details.get("audio_tokens")),
+        image_input=count_of(prompt_details.get("image_tokens")),
+        image_output=count_of(completion_details.get("image_tokens")),
+        characters=count_of(usage.get("characters")),
+        audio_ms=count_of(usage.get("audio_ms")),
+        images=count_of(usage.get("images")),
         cost_usd=_stated_cost(usage),
-        requests=_count(usage.get("search_units")) or 1,
+        requests=count_of(usage.get("search_units")) or 1,
         service_tier=_tier(usage),
         tools=_tools(usage),
     )
@@ -95,7 +97,7 @@ def _tools(usage: dict[str, Any]) -> tuple[tuple[str, int], ...]:
     """Anthropic's server_tool_use; dialects whose providers count elsewhere say it in the same words."""
     used = usage.get("server_tool_use")
     counts = used if isinstance(used, dict) else {}
-    return tuple((tool, uses) for name, tool in _TOOLS.items() if (uses := _count(counts.get(name))))
+    return tuple((tool, uses) for name, tool in _TOOLS.items() if (uses := count_of(counts.get(name))))
 
 
 def _stated_cost(usage: dict[str, Any]) -> float | None:
@@ -113,5 +115,8 @@ def _details(usage: dict[str, Any], name: str) -> dict[str, Any]:
     return details if isinstance(details, dict) else {}
 
 
-def _count(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) and value > 0 else 0
+def count_of(value: Any) -> int:
+    """A provider's count as a whole number; 0 for what is none, or is more than any call can have used: it must not become money."""
+    if isinstance(value, str) and value.isdecimal() and len(value) < _DIGITS:
+        return int(value)
+    return int(value) if isinstance(value, int | float) and 0 < value < _MOST else 0
