@@ -56,6 +56,50 @@ async def test_people_do_not_loosen_what_an_administrator_set(office, changes):
     assert (own.status_code, own.json()["max_budget"]) == (200, 1)
 
 
+RULES = [
+    {"enforcement": "soft"},
+    {"metadata": {"enforcement": "soft"}},
+    {"metadata": {"mode": "shadow"}},
+    {"on_store_error": "allow"},
+    {"disable_global_guardrails": True},
+    {"metadata": {"disable_global_guardrails": True}},
+    {"object_permission": {"mcp_servers": ["payroll"]}},
+]
+
+
+@pytest.mark.parametrize("fields", RULES)
+async def test_people_do_not_make_rules_for_their_own_keys(office, fields):
+    for caller in ("ann", "lead"):
+        team = {"team_id": "t"} if caller == "lead" else {}
+        refused = await office.post("/key/generate", {**team, **fields}, caller=office.keys[caller])
+        assert (refused.status_code, refused.json()["error"]["type"]) == (403, "auth_error"), caller
+        made = (await office.post("/key/generate", team, caller=office.keys[caller])).json()
+        assert (await office.post("/key/update", {"key": made["token"], **fields}, caller=office.keys[caller])).status_code == 403
+    kept = await office.generate(user_id="ann", **fields)
+    freed = {"key": kept["token"], **{name: {} if name == "metadata" else None for name in fields}}
+    assert (await office.post("/key/update", freed, caller=office.keys["ann"])).status_code == 403
+    assert (await office.post("/key/regenerate", freed, caller=office.keys["ann"])).status_code == 403
+
+
+@pytest.mark.parametrize("metadata", [{"enforcement": "soft"}, {"disable_global_guardrails": True}, {"require": {"region": "us"}}, None])
+async def test_a_teams_admin_leaves_the_teams_rules(office, metadata):
+    await office.post("/team/update", {"team_id": "t", "metadata": {"require": {"region": "eu"}, "enforcement": "hard"}})
+    refused = await office.post("/team/update", {"team_id": "t", "metadata": metadata}, caller=office.keys["lead"])
+    assert (refused.status_code, refused.json()["error"]["type"]) == (403, "auth_error")
+    kept = {"require": {"region": "eu"}, "enforcement": "hard", "mode": ["odd"], "cost_center": "7"}
+    assert (await office.post("/team/update", {"team_id": "t", "metadata": kept}, caller=office.keys["lead"])).status_code == 200
+
+
+async def test_metadata_of_ones_own_is_free_and_an_administrators_requirements_stay(office):
+    own = await office.post("/key/generate", {"metadata": {"mode": "fast", "app": "x"}}, caller=office.keys["ann"])
+    assert own.status_code == 200
+    made = await office.generate(user_id="ann", metadata={"require": {"region": "eu"}, "app": "x"}, enforced_params=["user"])
+    for changes in ({"metadata": {"app": "y"}}, {"enforced_params": []}, {"agent_id": "a"}):
+        assert (await office.post("/key/update", {"key": made["token"], **changes}, caller=office.keys["ann"])).status_code == 403
+    kept = {"key": made["token"], "metadata": {"require": {"region": "eu"}, "app": "y"}}
+    assert (await office.post("/key/update", kept, caller=office.keys["ann"])).status_code == 200
+
+
 async def test_nobody_unblocks_their_own_key(office):
     made = (await office.post("/key/generate", {}, caller=office.keys["ann"])).json()
     await office.post("/key/block", {"key": made["token"]})

@@ -25,7 +25,7 @@ from tollkeeper.admin.models_keys import (
 from tollkeeper.admin.models_people import NewUser
 from tollkeeper.admin.reach import reach_key, target_of
 from tollkeeper.admin.route import StrictRoute
-from tollkeeper.admin.selfservice import bounded, defaulted, may_renew, own_change, own_key
+from tollkeeper.admin.selfservice import bounded, defaulted, may_renew, own_change, own_key, own_rules
 from tollkeeper.admin.services import Acting, AdminServices, Services
 from tollkeeper.admin.values import NEVER, KeyPath
 from tollkeeper.admin.views import key_row, moment, usd
@@ -128,6 +128,7 @@ async def make_key(body: GenerateKey, services: AdminServices, actor: Actor, *, 
         fields["user_id"] = actor.user_id
     target = await target_of(services, actor, *(fields.get(name) for name in ("user_id", "team_id", "organization_id")))
     role = await actor.reach(target)
+    own_rules(None, body.unread(), fields.get("metadata"), actor, role)
     fields = bounded(own_key(fields, actor, role), services.settings, services.clock, new=True)
     _check_increase(fields)
     if not personal:
@@ -145,7 +146,7 @@ async def change_key(body: UpdateKey, services: AdminServices, actor: Actor, *, 
     base, _ = await reach_key(services, actor, found, not_found("key" if body.key else "key_alias"))
     if only_team is not None and base.team_id != only_team:
         raise BadRequest("This key is none of the team.", param="key")
-    changes = await _permitted(base, key_changes(body, services, base), services, actor)
+    changes = await _permitted(base, key_changes(body, services, base), body.unread(), services, actor)
     record = await keyring.change(base, changes, actor, extra=body.unread())
     return {**await row_of(services, record), "key": body.key or record.key_hash}
 
@@ -195,19 +196,22 @@ async def _renew(reference: str, body: RegenerateKey, services: AdminServices, a
     keyring = Keyring(services)
     base, role = await reach_key(services, actor, await keyring.find(reference), not_found("key"))
     may_renew(base, actor, role)
-    changes = await _permitted(base, key_changes(body, services, base), services, actor)
+    changes = await _permitted(base, key_changes(body, services, base), body.unread(), services, actor)
     now = services.clock.now()
     grace = after(now, body.grace_period) - int(now) if body.grace_period and body.grace_period != NEVER else 0
     text, record = await keyring.rotate(base, changes, actor, text=body.new_key, grace_seconds=grace, extra=body.unread())
     return {**await row_of(services, record), "key": text, "token_id": record.key_hash}
 
 
-async def _permitted(base: KeyRecord, changes: dict[str, Any], services: AdminServices, actor: Actor) -> dict[str, Any]:
+async def _permitted(
+    base: KeyRecord, changes: dict[str, Any], extra: Mapping[str, Any], services: AdminServices, actor: Actor
+) -> dict[str, Any]:
     """The changes, if the caller may make them both where the key is and where it goes."""
     for owners in ({}, {name: changes[name] for name in _OWNERS & changes.keys()}):
         whole = {**{name: getattr(base, name) for name in _OWNERS}, **owners}
         role = await actor.reach(await target_of(services, actor, whole["user_id"], whole["team_id"], whole["organization_id"]))
         own_change(base, changes, actor, role)
+        own_rules(base, extra, changes["metadata"] or {} if "metadata" in changes else None, actor, role)
     _check_increase({name: changes.get(name, getattr(base, name)) for name in ("temp_budget_increase", "temp_budget_expiry")})
     return bounded(changes, services.settings, services.clock, new=False)
 

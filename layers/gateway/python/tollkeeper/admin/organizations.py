@@ -22,6 +22,7 @@ from tollkeeper.admin.parts import AdminServices, Spend
 from tollkeeper.admin.people import People
 from tollkeeper.admin.reach import existing
 from tollkeeper.admin.route import StrictRoute
+from tollkeeper.admin.ruling import leave_the_rules
 from tollkeeper.admin.services import Acting, Services
 from tollkeeper.admin.teams import row_of as team_row_of
 from tollkeeper.admin.users import row_of as user_row_of
@@ -57,6 +58,9 @@ async def update(body: UpdateOrganization, services: Services, actor: Acting) ->
     refused = sorted((changes.keys() | body.unread().keys()) - _ORG_ADMINS_FIELDS)
     if refused and not actor.is_admin:
         raise Forbidden(f"Only a proxy admin may change {', '.join(refused)} of an organization.", type="auth_error", param=refused[0])
+    if not actor.is_admin:
+        metadata = (changes["metadata"] or {}) if "metadata" in changes else None
+        leave_the_rules("organization", base, body.unread(), metadata, requirements=True)
     await check_budget(services, body.budget_id)
     return await _row_of(services, await services.revisions.change(base, changes, actor, extra=body.unread()))
 

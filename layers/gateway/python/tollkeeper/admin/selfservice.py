@@ -5,13 +5,14 @@ is for models only. And what an administrator has set on a key, its holder does 
 https://docs.litellm.ai/docs/proxy/virtual_keys#upperbound-key-generate-params
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from tollkeeper.admin.actor import Actor
 from tollkeeper.admin.models_keys import GenerateKey
+from tollkeeper.admin.ruling import leave_the_rules
 from tollkeeper.auth.access import LLM_ROUTES
 from tollkeeper.auth.durations import after
 from tollkeeper.auth.records import KeyRecord
@@ -47,9 +48,26 @@ def own_change(base: KeyRecord, changes: Mapping[str, Any], actor: Actor, role: 
     whole = {**{name: getattr(base, name) for name in ("user_id", "key_type", "allowed_routes")}, **changes}
     if _acts_for_another(whole["user_id"], actor) and (changes.keys() - _HARMLESS):
         _models_only(whole)
-    made_by_holder = base.created_by == base.updated_by == actor.user_id
-    if role in _HOLDERS and not made_by_holder and (refused := sorted(changes.keys() - _HARMLESS)):
-        raise Forbidden(f"This key was set up by an administrator, who alone may change {', '.join(refused)}.", type="auth_error")
+    if role in _HOLDERS and not _made_by(base, actor) and (refused := changes.keys() - _HARMLESS):
+        raise _set_up_by_an_administrator(refused)
+
+
+def own_rules(base: KeyRecord | None, extra: Mapping[str, Any], metadata: Mapping[str, Any] | None, actor: Actor, role: str) -> None:
+    """Raises Forbidden for what this role may not say in a key's free fields (ruling.py has their meaning)."""
+    if role == PROXY_ADMIN:
+        return
+    set_up = base is not None and role in _HOLDERS and not _made_by(base, actor)
+    leave_the_rules("key", base, extra, metadata, requirements=set_up)
+    if set_up and base is not None and (refused := [name for name, value in extra.items() if base.extra.get(name) != value]):
+        raise _set_up_by_an_administrator(refused)
+
+
+def _made_by(key: KeyRecord, actor: Actor) -> bool:
+    return key.created_by == key.updated_by == actor.user_id
+
+
+def _set_up_by_an_administrator(refused: Iterable[str]) -> Forbidden:
+    return Forbidden(f"This key was set up by an administrator, who alone may change {', '.join(sorted(refused))}.", type="auth_error")
 
 
 def may_renew(base: KeyRecord, actor: Actor, role: str) -> None:

@@ -27,6 +27,7 @@ from tollkeeper.admin.models_people import (
 )
 from tollkeeper.admin.reach import existing, reached_team
 from tollkeeper.admin.route import StrictRoute
+from tollkeeper.admin.ruling import leave_the_rules
 from tollkeeper.admin.services import Acting, AdminServices, Services
 from tollkeeper.admin.values import PathName, QueryName
 from tollkeeper.admin.views import team_row
@@ -52,6 +53,8 @@ async def new(body: TeamFields, services: Services, actor: Acting) -> dict[str, 
     given = {name: value for name, value in body.changes(TeamRecord).items() if value is not None}
     given = {**_default_params(services.settings), **given}
     await actor.reach(Target(organization_id=given.get("organization_id")))
+    if not actor.is_admin:
+        leave_the_rules("team", None, body.unread(), given.get("metadata"))
     await check_organization(services, given.get("organization_id"))
     if body.team_id and await services.revisions.find(TEAM, body.team_id) is not None:
         raise _taken(body.team_id)
@@ -201,6 +204,9 @@ async def _change(team_id: str, body: TeamFields, services: AdminServices, actor
     refused = sorted((changes.keys() | body.unread().keys()) - _TEAM_ADMINS_FIELDS)
     if role == TEAM_ADMIN and refused:
         raise Forbidden(f"A team admin may not change {', '.join(refused)} of the team.", type="auth_error", param=refused[0])
+    if not actor.is_admin:
+        metadata = (changes["metadata"] or {}) if "metadata" in changes else None
+        leave_the_rules("team", team, body.unread(), metadata, requirements=role == TEAM_ADMIN)
     if changes.get("organization_id", team.organization_id) != team.organization_id:
         await actor.reach(Target(organization_id=changes["organization_id"]))
         await check_organization(services, changes["organization_id"])
