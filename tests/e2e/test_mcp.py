@@ -270,3 +270,17 @@ def test_the_rest_form(gateway: GatewayProcess) -> None:
         ):
             answer = http.post("/mcp-rest/tools/call", json=body)
             assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
+
+
+def test_a_key_may_call_one_server_so_often_and_the_others_as_it_likes(gateway: GatewayProcess) -> None:
+    key = gateway.new_key(mcp_rpm_limit={"math": 1})
+
+    async def thrice(client: Client) -> list[str]:
+        said = []
+        for tool, given in (("words-shout", {"text": "a"}), ("math-add", {"a": 1, "b": 2}), ("words-shout", {"text": "b"})):
+            said.append((await client.call_tool(tool, given)).content[0].text)
+        with pytest.raises(MCPError, match="Rate limit exceeded"):
+            await client.call_tool("math-add", {"a": 1, "b": 2})
+        return said
+
+    assert run(gateway, thrice, key=key) == ["A", "3", "B"]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from tollkeeper.admin.models import OwnerFields, Row
-from tollkeeper.admin.values import Dollars, Json, KeyText, Moment, Name, Span
+from tollkeeper.admin.values import Counts, Dollars, Json, KeyText, Moment, Name, Span
 
 KeyType = Literal["llm_api", "management", "read_only", "default"]
 KeyRef = Annotated[str, Field(min_length=1, max_length=512)]
@@ -27,6 +27,10 @@ class KeyFields(OwnerFields):
     allowed_routes: list[Name] | None = None
     tags: list[Name] | None = None
     guardrails: list[Name] | None = None
+    tag_rpm_limit: Counts | None = None
+    mcp_rpm_limit: Counts | None = None
+    allowed_passthrough_routes: list[Name] | None = None
+    denied_passthrough_routes: list[Name] | None = None
     key_type: KeyType | None = None
     blocked: bool | None = None
     temp_budget_increase: Dollars | None = None

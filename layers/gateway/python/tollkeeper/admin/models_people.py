@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from tollkeeper.admin.models import LimitFields, OwnerFields, Recorded, Row
 from tollkeeper.admin.models_keys import UpdateKey
-from tollkeeper.admin.values import BudgetSpan, Count, Dollars, Json, Moment, Name, Span
+from tollkeeper.admin.values import BudgetSpan, Count, Counts, Dollars, Json, Moment, Name, Span
 from tollkeeper.auth.records import Member
 from tollkeeper.auth.roles import MEMBER_PERMISSIONS
 
@@ -37,6 +37,9 @@ class TeamFields(OwnerFields):
     model_aliases: dict[Name, Name] | None = None
     tags: list[Name] | None = None
     guardrails: list[Name] | None = None
+    mcp_rpm_limit: Counts | None = None
+    allowed_passthrough_routes: list[Name] | None = None
+    denied_passthrough_routes: list[Name] | None = None
     blocked: bool | None = None
     team_member_permissions: list[Name] | None = None
     default_team_member_models: list[Name] | None = None

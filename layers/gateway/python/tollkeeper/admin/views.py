@@ -16,8 +16,6 @@ _KEY_EXTRAS: Mapping[str, Any] = {
     "object_permission": None,
     "end_user_budget_id": None,
     "budget_fallbacks": None,
-    "mcp_rpm_limit": None,
-    "tag_rpm_limit": None,
     "policies": None,
     "prompts": None,
     "default_estimated_output_tokens": None,
@@ -26,8 +24,6 @@ _KEY_EXTRAS: Mapping[str, Any] = {
     "enable_prompt_caching": None,
     "throttle_on_budget_exceeded": None,
     "enforced_params": None,
-    "allowed_passthrough_routes": None,
-    "denied_passthrough_routes": None,
     "allowed_vector_store_indexes": None,
     "rpm_limit_type": None,
     "tpm_limit_type": None,
@@ -71,6 +67,8 @@ def key_row(key: KeyRecord, spend: Spend, budget: BudgetRecord | None = None) ->
         "allowed_routes": list(key.allowed_routes),
         "tags": list(key.tags),
         "guardrails": list(key.guardrails),
+        "tag_rpm_limit": dict(key.tag_rpm_limit) or None,
+        **_reach(key),
         "metadata": metadata_row(key, key.tags, key.guardrails),
         "temp_budget_increase": usd(key.temp_budget_increase),
         "temp_budget_expiry": moment(key.temp_budget_expiry),
@@ -109,6 +107,7 @@ def team_row(team: TeamRecord, spend: Spend) -> dict[str, Any]:
         "members_with_roles": [{"user_id": m.user_id, "user_email": m.user_email, "role": m.role} for m in team.members_with_roles],
         "tags": list(team.tags),
         "guardrails": list(team.guardrails),
+        **_reach(team),
         "metadata": metadata_row(team, team.tags, team.guardrails),
         "blocked": team.blocked,
         "team_member_permissions": list(team.team_member_permissions) or None,
@@ -189,6 +188,15 @@ def stamps(record: Record) -> dict[str, Any]:
         "created_by": record.created_by,
         "updated_at": record.updated_at,
         "updated_by": record.updated_by,
+    }
+
+
+def _reach(record: KeyRecord | TeamRecord) -> dict[str, Any]:
+    """What it may use besides models."""
+    return {
+        "mcp_rpm_limit": dict(record.mcp_rpm_limit) or None,
+        "allowed_passthrough_routes": list(record.allowed_passthrough_routes) or None,
+        "denied_passthrough_routes": list(record.denied_passthrough_routes) or None,
     }
 
 

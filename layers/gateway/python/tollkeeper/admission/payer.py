@@ -76,6 +76,8 @@ class Payer:
     customer: CustomerRecord | None = None
     tags: tuple[str, ...] = ()
     tag_records: tuple[TagRecord, ...] = ()
+    server: str | None = None
+    """The MCP server whose tool it calls."""
 
     def spenders(self) -> list[tuple[str, tuple[str, ...]]]:
         """(kind, ids) of everybody whose lifetime spend a call adds to."""
@@ -149,7 +151,20 @@ def rate_limits(payer: Payer, policy: Policy) -> list[RateLimit]:
             rpm, tpm = rpm if rpm is not None else budget.rpm_limit, tpm if tpm is not None else budget.tpm_limit
         if rpm is not None or tpm is not None:
             limits.append(RateLimit(f"{kind}_model", (*ids, payer.model), name, rpm, tpm))
-    return limits
+    return [*limits, *_particular(payer)]
+
+
+def _particular(payer: Payer) -> Iterator[RateLimit]:
+    """Limits that a key has on some of its calls: those with a tag, those of an MCP server's tools (its team may have one, too)."""
+    key, team, server = payer.principal.key, payer.principal.team, payer.server
+    name = payer.principal.key_alias or payer.principal.key_name
+    for tag in payer.tags:
+        if (rpm := key.tag_rpm_limit.get(tag)) is not None:
+            yield RateLimit("key_tag", (key.key_hash, tag), f"{name} with Tag={tag}", rpm)
+    if server is not None and (rpm := key.mcp_rpm_limit.get(server)) is not None:
+        yield RateLimit("key_mcp", (key.key_hash, server), f"{name} at MCP server={server}", rpm)
+    if server is not None and team is not None and (rpm := team.mcp_rpm_limit.get(server)) is not None:
+        yield RateLimit("team_mcp", (team.team_id, server), f"{team.team_id} at MCP server={server}", rpm)
 
 
 def terms_of(record: RecordLimits, policy: Policy) -> Terms:

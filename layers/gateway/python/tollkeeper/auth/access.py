@@ -68,6 +68,21 @@ def may_use_route(principal: Principal, route: str, groups: Collection[str] = (L
         )
 
 
+def may_pass_through(principal: Principal, path: str) -> None:
+    """Raises Forbidden where the key or its team is denied this raw route, or is allowed others only. A route stands for all below it."""
+    for owner, record in (("key", principal.key), ("team", principal.team)):
+        if record is None:
+            continue
+        allowed, denied = record.allowed_passthrough_routes, record.denied_passthrough_routes
+        if _leads_to(denied, path) or (allowed and not _leads_to(allowed, path)):
+            raise Forbidden(f"This {owner} may not use the pass-through route {path[:200]}.", type="auth_error")
+
+
+def _leads_to(routes: Collection[str], path: str) -> bool:
+    roots = [route.rstrip("*").rstrip("/") for route in routes]
+    return any(path == root or path.startswith(f"{root}/") for root in roots)
+
+
 def _of_own_team(principal: Principal, access_groups: Collection[str]) -> bool:
     """Whether the model is everybody's, or its team is the caller's."""
     owners = [group for group in access_groups if group.startswith(TEAM_MODEL)]

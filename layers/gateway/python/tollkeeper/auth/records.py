@@ -110,6 +110,12 @@ class KeyRecord(Record):
     organization_id: str | None = None
     budget_id: str | None = None
     project_id: str | None = None
+    tag_rpm_limit: Mapping[str, int] = field(default_factory=dict)
+    """Requests a minute of this key's calls with a tag."""
+    mcp_rpm_limit: Mapping[str, int] = field(default_factory=dict)
+    """Tool calls a minute, by MCP server."""
+    allowed_passthrough_routes: tuple[str, ...] = ()
+    denied_passthrough_routes: tuple[str, ...] = ()
     temp_budget_increase: NanoUSD | None = None
     temp_budget_expiry: int | None = None
     blocked: bool = False
@@ -155,6 +161,9 @@ class TeamRecord(Record):
     members_with_roles: tuple[Member, ...] = ()
     tags: tuple[str, ...] = ()
     guardrails: tuple[str, ...] = ()
+    mcp_rpm_limit: Mapping[str, int] = field(default_factory=dict)
+    allowed_passthrough_routes: tuple[str, ...] = ()
+    denied_passthrough_routes: tuple[str, ...] = ()
     blocked: bool = False
     team_member_permissions: tuple[str, ...] = ()
     """Routes that members who are no admins may call for the team's keys."""
@@ -229,6 +238,8 @@ def _row(value: BudgetLimit | Member) -> dict[str, Any]:
 _TUPLES = (
     "models",
     "allowed_routes",
+    "allowed_passthrough_routes",
+    "denied_passthrough_routes",
     "tags",
     "guardrails",
     "teams",

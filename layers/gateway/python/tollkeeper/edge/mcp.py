@@ -191,6 +191,7 @@ class McpEdge:
             call_type=_CALL_TYPE,
             model=f"MCP: {full_name(server, tool)}",
             cost=_cost(server, tool),
+            server=server.name,
         )
         async with toll:
             return await self._client.ask(_visit(visitor, server), "tools/call", {**params, "name": tool}, told)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 import orjson
 from starlette.types import ASGIApp
 
-from tollkeeper.auth.access import may_use_route
+from tollkeeper.auth.access import may_pass_through, may_use_route
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal, principal_of
 from tollkeeper.auth.records import KeyRecord
@@ -132,6 +132,7 @@ class PassThrough:
         principal = await self._authenticator.authenticate(asked.headers, dict(asked.query))
         plain = unquote(path)
         may_use_route(principal, f"/{first}/{plain}")
+        may_pass_through(principal, f"/{first}/{plain}")
         kind, named = kind_of(asked.method, plain), model_of(plain, asked.body)
         deployment = self._deployment(provider, named)
         model = named or deployment.model or path
@@ -152,6 +153,7 @@ class PassThrough:
         if terms["auth"]:
             principal = await self._authenticator.authenticate(asked.headers, dict(asked.query))
             may_use_route(principal, asked.path)
+            may_pass_through(principal, asked.path)
         cost = terms["cost_per_request"]
         flat: NanoUSD | None = usd_to_nano(cost) if cost is not None else ZERO if asked.method in _READS else None
         deployment = Deployment(upstream.name, upstream.name, "pass_through", "", upstream.url, upstream.url)

@@ -1,6 +1,7 @@
 """What a call pays that is no model's: its rates counted, a flat cost set aside in every scope, and an entry in the ledger at its end."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 
 from tollkeeper.admission.doorkeeper import Doorkeeper, Ticket
@@ -21,10 +22,19 @@ class Toll:
         self._gateway, self._doorkeeper, self._authenticator, self._clock = gateway, doorkeeper, authenticator, clock
 
     async def enter(
-        self, principal: Principal, headers: Mapping[str, str], call_id: str, *, call_type: str, model: str, cost: NanoUSD
+        self,
+        principal: Principal,
+        headers: Mapping[str, str],
+        call_id: str,
+        *,
+        call_type: str,
+        model: str,
+        cost: NanoUSD,
+        server: str | None = None,
     ) -> "Paid":
         """Raises BudgetExceeded, RateLimited, StoreUnavailable. Use what it returns as a context manager: it pays only if that succeeds."""
         payer = await payer_of(principal, {"model": model}, headers, authenticator=self._authenticator, policy=self._doorkeeper.policy)
+        payer = replace(payer, server=server)
         ticket = await self._doorkeeper.admit_flat(payer, cost, on=model)
         entry = entry_for(principal, headers, call_id, call_type=call_type, model=model, now=self._clock.now())
         entry.customer_id, entry.tags = payer.customer_id, payer.tags
