@@ -230,7 +230,7 @@ class Doorkeeper:
             ticket.limit = limit if ticket.output else None
             amount = bound.amount_for(limit)
         try:
-            ticket.place = await self._budgets.reserve(caps, amount)
+            ticket.place = await self._budgets.reserve(caps, amount, beside=ticket.hold.id if ticket.hold is not None else "")
         except (BudgetExceeded, RateLimited) as refusal:
             raise UpstreamRateLimited(refusal.message, type=refusal.type, retry_after=refusal.retry_after, extra=refusal.extra) from refusal
 

@@ -36,9 +36,7 @@ class Housekeeping:
 
     async def sweep(self) -> int:
         """Returns how many holds were ended. Raises StoreUnavailable; the next sweep goes on where this one stopped."""
-        expired = await self._janitor.sweep()
-        for hold in expired:
-            await self._ledger.record(unconfirmed_entry(hold))
+        expired = await self._janitor.sweep(lambda hold: self._ledger.record(unconfirmed_entry(hold)))
         if self._content is not None and self._hour != (hour := int(self._clock.now() // 3600)):
             await self._content.sweep()
             self._hour = hour
@@ -56,8 +54,15 @@ class Housekeeping:
 
 def unconfirmed_entry(hold: ExpiredHold) -> Entry:
     """Its id follows from the hold's, so that a sweep that is repeated books it once."""
-    owners = dict(scope_of(pk) for pk, _ in hold.scopes)
+    owners = _owners(hold)
     request_id = time_ordered_id(hold.created, hashlib.blake2b(hold.id.encode(), digest_size=10).digest())
+    # Each budget held its own estimate of the call, and is charged that.
+    counted = {
+        name: amount
+        for scope, amount in zip(hold.scopes, hold.amounts, strict=False)
+        for name in counters_of([scope])
+        if amount != hold.amount
+    }
     return Entry(
         request_id=request_id,
         call_id=request_id,
@@ -67,18 +72,30 @@ def unconfirmed_entry(hold: ExpiredHold) -> Entry:
         status=STATUS_FAILURE,
         http_status=0,
         error_type="unconfirmed",
-        key_hash=_first(owners.get("key")),
-        team_id=_first(owners.get("team")),
-        user_id=_first(owners.get("user")),
-        organization_id=_first(owners.get("organization")),
-        customer_id=_first(owners.get("customer")),
+        key_hash=owners.get("key"),
+        team_id=owners.get("team"),
+        user_id=owners.get("user"),
+        organization_id=owners.get("organization"),
+        customer_id=owners.get("customer"),
+        provider=owners.get("provider"),
+        deployment_id=owners.get("deployment"),
+        tags=tuple(dict.fromkeys(ids[0] for kind, ids in map(scope_of, dict(hold.scopes)) if kind == "tag" and ids)),
         cost=hold.amount,
         usage_at_least=True,
         unconfirmed=True,
-        hold_ids=(hold.id,),
+        hold_ids=hold.ids or (hold.id,),
+        counted=counted or None,
         counters=counters_of(hold.scopes),
     )
 
 
-def _first(ids: tuple[str, ...] | None) -> str | None:
-    return ids[0] if ids else None
+def _owners(hold: ExpiredHold) -> dict[str, str]:
+    """Kind → id: of the scopes themselves, and of those that are a part of one."""
+    found: dict[str, str] = {}
+    for kind, ids in (scope_of(pk) for pk, _ in hold.scopes):
+        for each, value in zip(_PARTS.get(kind, (kind,)), ids, strict=False):
+            found.setdefault(each, value)
+    return found
+
+
+_PARTS = {"team_member": ("team", "user"), "key_model": ("key",), "team_model": ("team",), "user_model": ("user",)}

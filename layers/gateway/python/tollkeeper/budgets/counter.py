@@ -23,6 +23,7 @@ from tollkeeper.store.table import AtMost, Condition, ConditionFailed, Equals, I
 HOLD = "h"
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 _TICKS = 8
+_FAMILY = slice(8, 16)
 _HOLD_NAME = re.compile(HOLD + f"[{_BASE32}]{{16}}")
 
 
@@ -43,15 +44,22 @@ class Refused(Exception):
         self.item = item
 
 
-def hold_attribute(created: float, identity: str) -> str:
-    """17 characters that sort by age: `h`, 7 of eighths of a second since the epoch, 9 (45 bits) of `identity`'s digest.
+def hold_attribute(created: float, identity: str, beside: str = "") -> str:
+    """17 characters that sort by age: `h`, 7 of eighths of a second since the epoch, 9 (45 bits) of `identity`'s digest; of a hold `beside`
+    another of the same call, all but the last of these are the other's (`family_of`).
 
     A counter with n open holds costs 23 n bytes, and DynamoDB bills each write by the size of the whole item.
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """
     noise = int.from_bytes(hashlib.blake2b(identity.encode(), digest_size=6).digest(), "big") & (2**45 - 1)
     number = (int(created * _TICKS) & (2**35 - 1)) << 45 | noise
-    return HOLD + "".join(_BASE32[(number >> shift) & 31] for shift in range(75, -1, -5))
+    made = HOLD + "".join(_BASE32[(number >> shift) & 31] for shift in range(75, -1, -5))
+    return f"{made[: _FAMILY.start]}{family_of(beside)}{made[_FAMILY.stop :]}" if beside else made
+
+
+def family_of(attribute: str) -> str:
+    """What all holds of one call have in common."""
+    return attribute[_FAMILY]
 
 
 def hold_created(attribute: str) -> float:

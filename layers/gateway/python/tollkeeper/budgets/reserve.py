@@ -48,10 +48,17 @@ class Budgets:
         self._tasks: set[asyncio.Future[Any]] = set()
 
     async def reserve(
-        self, scopes: Sequence[ScopeCap], amount: NanoUSD, *, minimum: NanoUSD | None = None, estimate: NanoUSD | None = None
+        self,
+        scopes: Sequence[ScopeCap],
+        amount: NanoUSD,
+        *,
+        minimum: NanoUSD | None = None,
+        estimate: NanoUSD | None = None,
+        beside: str = "",
     ) -> Hold:
         """Sets `amount` aside in all `scopes`, or raises and holds nothing.
 
+        `beside` is the id of another hold of the same call.
         With a `minimum` the hold may be smaller (`clamped`): the caller then lowers the output limit to what `hold.amount` buys.
         Raises BudgetExceeded (it will not fit in this window), RateLimited (it may later), StoreUnavailable (on_store_error: deny).
         """
@@ -59,7 +66,7 @@ class Budgets:
             return Hold("", amount, self._clock.now())
         floor = amount if minimum is None else min(minimum, amount)
         demand = Demand(amount, floor, amount if estimate is None else estimate)
-        task = self._spawn(self._reserve(scopes, demand))
+        task = self._spawn(self._reserve(scopes, demand, beside))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -112,12 +119,12 @@ class Budgets:
                 continue
         raise StoreUnavailable(f"the spend of {scope.kind}={scope.name} keeps changing; try again")
 
-    async def _reserve(self, scopes: Sequence[ScopeCap], demand: Demand) -> Hold:
+    async def _reserve(self, scopes: Sequence[ScopeCap], demand: Demand, beside: str) -> Hold:
         deadline = self._clock.monotonic() + self._options.wait_seconds
         want, refusals = demand.amount, list[Refusal]()
         while True:
             for _ in range(_ROUNDS):
-                hold, refusals = await self._round(scopes, demand, want)
+                hold, refusals = await self._round(scopes, demand, want, beside)
                 if not refusals:
                     return replace(hold, clamped=True) if want < demand.amount else hold
                 lower = next_amount(refusals, demand, self._options, self._clock.now())
@@ -126,13 +133,13 @@ class Budgets:
                 want = lower
             want = await self._wait(refusals, demand, deadline)
 
-    async def _round(self, scopes: Sequence[ScopeCap], demand: Demand, want: int) -> tuple[Hold, list[Refusal]]:
+    async def _round(self, scopes: Sequence[ScopeCap], demand: Demand, want: int, beside: str) -> tuple[Hold, list[Refusal]]:
         """One try in all scopes. With a refusal nothing is held any more. Raises StoreUnavailable, holding nothing it knows of."""
         created = self._clock.now()
-        identity = counter.hold_attribute(created, self._clock.new_id())
+        identity = counter.hold_attribute(created, self._clock.new_id(), beside)
         takes = (self._slices.take(scope, identity, demand.of(scope, want)) for scope in scopes)
         enlisting = () if self._register.knows(_windows(scopes), created) else (self._enlist(scopes, created),)
-        outcomes = (await together((*takes, *enlisting), immediate=self.immediate))[: len(scopes)]
+        outcomes = (await together((*enlisting, *takes), immediate=self.immediate))[-len(scopes) :]
         parts = tuple(part for outcome in outcomes for part in outcome.parts)
         spent: dict[str, int] = {
             scope.kind: outcome.balance.spent for scope, outcome in zip(scopes, outcomes, strict=True) if outcome.balance
@@ -209,8 +216,8 @@ class Budgets:
             if not scope.sliceable:
                 return self._refused(scope, missing, refused.item)
         created = self._clock.now()
-        identity = counter.hold_attribute(created, self._clock.new_id())
-        beside, _ = await together((self._slices.take(scope, identity, missing), self._enlist([scope], created)), immediate=self.immediate)
+        identity = counter.hold_attribute(created, self._clock.new_id(), first.hold)
+        _, beside = await together((self._enlist([scope], created), self._slices.take(scope, identity, missing)), immediate=self.immediate)
         return replace(beside, parts=(*group, *beside.parts))
 
     def _refused(self, scope: ScopeCap, needed: int, item: Item) -> Outcome:

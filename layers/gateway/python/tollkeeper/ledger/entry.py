@@ -70,6 +70,8 @@ class Entry:
     """The budget holds this call was paid from (budgets/)."""
     counters: tuple[str, ...] = ()
     """The budget counters those holds were in, by names of ledger/counted.py: what each has to say is added up from these."""
+    counted: dict[str, int] | None = None
+    """What was counted in those of these counters in which it was not `cost`."""
     unconfirmed: bool = False
     """Booked by the janitor at the full hold: nothing was heard of the call."""
 

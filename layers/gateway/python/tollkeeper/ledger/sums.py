@@ -168,9 +168,11 @@ def _counted(entry: Mapping[str, Any]) -> tuple[dict[Address, dict[str, int]], d
     """What goes into the month's and into the day's cells for each budget counter (ledger/counted.py), by (kind, value)."""
     in_month: dict[Address, dict[str, int]] = {}
     in_day: dict[Address, dict[str, int]] = {}
-    if cost := entry["cost"]:
-        for kind, value, name, daily in counted(entry):
-            (in_day if daily else in_month).setdefault((kind, value), {})[name] = cost
+    others = entry.get("counted") or {}
+    for kind, value, name, daily in counted(entry):
+        if cost := others.get(name, entry["cost"]):
+            cell = (in_day if daily else in_month).setdefault((kind, value), {})
+            cell[name] = cell.get(name, 0) + cost
     return in_month, in_day
 
 
