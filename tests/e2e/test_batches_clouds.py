@@ -306,3 +306,23 @@ def test_a_line_that_cannot_be_translated_is_told_so_and_the_others_run(client: 
     (good,), (bad,) = content(client, batch.output_file_id), content(client, batch.error_file_id)
     assert (good["custom_id"], bad["custom_id"], len(clouds.jobs)) == ("0", "1", 1)
     assert bad["error"]["message"] == "A data: URL has no data."
+
+
+@pytest.mark.slow
+def test_ten_thousand_lines_killed_twice(client: openai.OpenAI, gateway: GatewayProcess, clouds: Clouds) -> None:
+    case = Case("nova", 10_000)
+    batch_id = begin(client, case)
+    while not clouds.jobs:
+        time.sleep(0.02)
+    gateway.kill()
+    gateway.start()
+    while not len(booked(gateway, batch_id)) > 2_000:
+        time.sleep(0.2)
+    gateway.kill()
+    gateway.start()
+    batch = until(client, batch_id, "completed")
+    entries, rows = booked(gateway, batch_id), content(client, batch.output_file_id)
+    assert (len(clouds.jobs), batch.request_counts.completed, len(rows)) == (1, 10_000, 10_000)
+    assert len({row["custom_id"] for row in rows}) == 10_000
+    assert (len(entries), sum(entry["cost"] for entry in entries)) == (10_000, 10_000 * HALF)
+    assert {row["response"]["request_id"] for row in rows} == {entry["request_id"] for entry in entries}

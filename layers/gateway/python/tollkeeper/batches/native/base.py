@@ -12,7 +12,7 @@ import orjson
 
 from tollkeeper.batches.lines import Line
 from tollkeeper.catalog.providers import PROVIDERS
-from tollkeeper.config.snapshot import Deployment
+from tollkeeper.config.snapshot import BatchStorage, Deployment
 from tollkeeper.dialects import registry
 from tollkeeper.dialects.base import Json, Target
 from tollkeeper.errors import TollkeeperError, UpstreamProtocolError
@@ -117,6 +117,11 @@ class BatchFormat(Protocol):
 def at_home(deployment: Deployment, provider: str) -> bool:
     """At the provider's own address; elsewhere where model_info.mode is `batch`, as anything may stand behind another one."""
     return deployment.mode == "batch" or (deployment.provider == provider and deployment.base_url == PROVIDERS[provider].base_url)
+
+
+def folder_of(storage: BatchStorage, tag: str) -> str:
+    """Of one batch, in its bucket."""
+    return "/".join(part for part in (storage.folder, "tollkeeper", tag) if part)
 
 
 def tree_of(body: bytes, deployment: Deployment) -> Json:

@@ -28,6 +28,7 @@ from tollkeeper.batches.native.base import (
     count,
     dicts,
     fields,
+    folder_of,
     named,
     refused,
     tree_of,
@@ -66,12 +67,12 @@ class BedrockBatches:
         return intake.endpoint == CHAT and intake.lines >= MIN_LINES and not toolless
 
     def stage(self, jsonl: bytes, tag: str) -> Steps[str]:
-        key = f"{self._folder(tag)}/input.jsonl"
+        key = f"{folder_of(self._storage, tag)}/input.jsonl"
         yield Request(self._s3, "PUT", self._object_url(self._storage.bucket, key), jsonl, {"content-type": "application/jsonl"})
         return f"s3://{self._storage.bucket}/{key}"
 
     def create(self, staged: str, jsonl: bytes, tag: str) -> Steps[str]:
-        output: Json = {"s3Uri": f"s3://{self._output_bucket}/{self._folder(tag)}/out/"}
+        output: Json = {"s3Uri": f"s3://{self._output_bucket}/{folder_of(self._storage, tag)}/out/"}
         if self._storage.encryption_key:
             output["s3EncryptionKeyId"] = self._storage.encryption_key
         asked = {
@@ -123,11 +124,8 @@ class BedrockBatches:
     def _output_bucket(self) -> str:
         return self._storage.output_bucket or self._storage.bucket
 
-    def _folder(self, tag: str) -> str:
-        return "/".join(part for part in (self._storage.folder, "tollkeeper", tag) if part)
-
     def _results(self, native_id: str, tag: str) -> Request:
-        key = f"{self._folder(tag)}/out/{native_id.rpartition('/')[2]}/input.jsonl.out"
+        key = f"{folder_of(self._storage, tag)}/out/{native_id.rpartition('/')[2]}/input.jsonl.out"
         return Request(self._s3, "GET", self._object_url(self._output_bucket, key))
 
     def _object_url(self, bucket: str, key: str) -> str:

@@ -28,6 +28,7 @@ from tollkeeper.batches.native.base import (
     count,
     dicts,
     fields,
+    folder_of,
     named,
     refused,
     tree_of,
@@ -63,13 +64,13 @@ class VertexBatches:
         return placed and deployment.dialect in _DIALECTS and intake.endpoint == CHAT
 
     def stage(self, jsonl: bytes, tag: str) -> Steps[str]:
-        name = f"{self._folder(tag)}/input.jsonl"
+        name = f"{folder_of(self._storage, tag)}/input.jsonl"
         query = urlencode({"uploadType": "media", "name": name})
         yield self._stored("POST", f"/upload/storage/v1/b/{self._storage.bucket}/o?{query}", jsonl, {"content-type": "application/jsonl"})
         return f"gs://{self._storage.bucket}/{name}"
 
     def create(self, staged: str, jsonl: bytes, tag: str) -> Steps[str]:
-        output = f"gs://{self._storage.bucket}/{self._folder(tag)}/out"
+        output = f"gs://{self._storage.bucket}/{folder_of(self._storage, tag)}/out"
         asked = {
             "displayName": tag,
             "labels": {_LABEL: tag.lower()},
@@ -122,7 +123,7 @@ class VertexBatches:
         """Listed, as their names are the job's to choose."""
         bucket, names, token = self._storage.bucket, list[str](), ""
         while True:
-            query = urlencode({"prefix": f"{self._folder(tag)}/out/", **({"pageToken": token} if token else {})})
+            query = urlencode({"prefix": f"{folder_of(self._storage, tag)}/out/", **({"pageToken": token} if token else {})})
             listed = tree_of((yield self._stored("GET", f"/storage/v1/b/{bucket}/o?{query}")), self._deployment)
             names += [str(item.get("name")) for item in dicts(listed.get("items"))]
             token = str(listed.get("nextPageToken") or "")
@@ -130,9 +131,6 @@ class VertexBatches:
                 break
         files = sorted(name for name in names if name.endswith(".jsonl"))
         return tuple(self._stored("GET", f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}?alt=media") for name in files)
-
-    def _folder(self, tag: str) -> str:
-        return "/".join(part for part in (self._storage.folder, "tollkeeper", tag) if part)
 
     def _job_url(self, name: str) -> str:
         """A job's name begins with its project, which need not be written as in our own address."""
