@@ -54,7 +54,7 @@ class Rehearsal:
             (f"call it with the openai client, {CALLS} calls, {AT_ONCE} at a time, half of them streamed", self.call),
             ("read ledger and counters from DynamoDB", self.books),
             ("policies: what each role may not do", self.policies),
-            ("what has no caller: the ledger's stream and its reports, the janitor, a batch", self.background),
+            ("what has no caller: the ledger's stream and its reports, the janitor, exports, a batch", self.background),
             ("deploy another gateway.yaml while calls run", self.redeploy),
             ("destroy", self.destroy),
         ]
@@ -179,11 +179,19 @@ class Rehearsal:
 
     def background(self) -> None:
         work = Background(self._emulator, self.steps, self.url)
+        self._keep_restorable()
         work.sums(lambda: self._items("Ledger"), CALLS, self.cost)
         work.report(self.master_key, self.cost)
         self.steps.say(f"janitor: {work.start('janitor')}")
+        work.exports(self.master_key)
         with self.client() as client:
             work.batch(client)
+
+    def _keep_restorable(self) -> None:
+        """The template says it, and the emulator's CloudFormation passes over it."""
+        recovery = {"PointInTimeRecoveryEnabled": True}
+        name = self._physical("AWS::DynamoDB::Table", "TablesLedger")
+        self._emulator.client("dynamodb").update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=recovery)
 
     def redeploy(self) -> None:
         config = self._folder / "gateway.yaml"

@@ -10,6 +10,7 @@ from openai import OpenAI
 from tests.infra.rehearsal.stage import Emulator, Steps, expect
 
 STREAM_SECONDS = 90.0
+EXPORT_SECONDS = 30.0
 BATCH = 3
 
 
@@ -45,6 +46,19 @@ class Background:
         expect(answer.status_code == 200, f"/global/spend/report answered {answer.status_code}: {answer.text[:500]}")
         told = httpx.get(f"{self._url}/global/activity", params=days, headers=headers, timeout=60, trust_env=False).json()
         self._steps.say(f"reports: {answer.text[:160]}; {told.get('sum_api_requests')} requests, cost {cost} nano-USD")
+
+    def exports(self, master_key: str) -> None:
+        """The janitor's daily one, and one that is asked for, each with its own function's role. The emulator writes no files."""
+        headers = {"authorization": f"Bearer {master_key}"}
+        asked = httpx.post(f"{self._url}/reports/exports", json={"type": "full"}, headers=headers, timeout=60, trust_env=False)
+        expect(asked.status_code == 202, f"POST /reports/exports answered {asked.status_code}: {asked.text[:500]}")
+        began, found = time.monotonic(), list[dict[str, Any]]()
+        while [export["status"] for export in found] != ["completed"] * 2 and time.monotonic() < began + EXPORT_SECONDS:
+            time.sleep(0.5)
+            found = httpx.get(f"{self._url}/reports/exports", headers=headers, timeout=60, trust_env=False).json()["data"]
+        expect([export["status"] for export in found] == ["completed"] * 2, f"the exports are {found}")
+        expect(sorted(export["planned"] for export in found) == [False, True], f"the janitor planned none: {found}")
+        self._steps.say(f"exports: {', '.join(export['location'] for export in found)}")
 
     def batch(self, client: OpenAI) -> None:
         body = {"model": "scripted", "messages": [{"role": "user", "content": "Hello?"}], "max_tokens": 50}

@@ -369,6 +369,10 @@ async def test_a_receipt_is_signed_and_anybody_can_check_it(books: Books, tmp_pa
         with pytest.raises(BadRequest, match="no receipt"):
             receipts.verify(forged, keys)
     assert main(["receipt", "verify", other, "--keys", str(tmp_path / "keys.json")]) == 1
+    (tmp_path / "wrong.json").write_text("{")
+    for nowhere in (tmp_path / "none.json", tmp_path / "wrong.json", "http://127.0.0.1:9"):
+        assert main(["receipt", "verify", text, "--keys", str(nowhere)]) == 1
+        assert "no keys to be had" in capsys.readouterr().err
 
 
 async def test_a_statement_as_json_csv_and_page(books: Books) -> None:
@@ -384,6 +388,8 @@ async def test_a_statement_as_json_csv_and_page(books: Books) -> None:
     page = await books.admin.get("/reports/statement", team_id="team-1", month="2026-12", format="html")
     assert made["total"]["spend_usd"] in page.text
     assert not re.search(r"<script|src=|http", page.text)
+    unknown = await books.admin.get("/reports/statement", team_id="nobody", month="2026-12")
+    assert (unknown.status_code, unknown.json()["error"]["param"]) == (404, "team_id")
     for month in ("2026-13", "December", "0001-01"):
         answer = await books.admin.get("/reports/statement", team_id="team-1", month=month)
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, "month")

@@ -60,6 +60,8 @@ async def team_statement(
     team = await services.revisions.find(TEAM, team_id)
     alias = team.team_alias if team else None
     made = await statement(services.reader, team_id, days, team_alias=alias, names=names, made_at=iso(services.clock.now()))
+    if team is None and not made["total"]["calls"]:
+        raise NotFound(f"No team with team_id={team_id}, and no calls of it in {days.month}.", param="team_id")
     if format == "csv":
         name = f"statement-{days.month}.csv"
         text = "".join(statement_csv(made))

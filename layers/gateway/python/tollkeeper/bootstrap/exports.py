@@ -35,14 +35,18 @@ class ExportParts:
         planned = await self.daily.look() if self.daily is not None else 0
         return planned + await self.exports.look_after()
 
+    async def look_quietly(self) -> None:
+        """Whatever else its caller has to do does not wait for DynamoDB's exports."""
+        try:
+            await self.look()
+        except StoreUnavailable as error:
+            log.warning("exports_wait %s", error.message)
+
     async def look_for_ever(self) -> None:
         """For a server: until it is cancelled."""
         try:
             while True:
-                try:
-                    await self.look()
-                except StoreUnavailable as error:
-                    log.warning("exports_wait %s", error.message)
+                await self.look_quietly()
                 await asyncio.sleep(ROUND_SECONDS)
         finally:
             if isinstance(self.exporter, EmbeddedExporter):

@@ -57,7 +57,7 @@ def janitor_handler() -> Callable[[object, object], dict[str, int]]:
         if running.watch is not None:
             await running.watch.look()
         if running.exports is not None:
-            await running.exports.look()
+            await running.exports.look_quietly()
         if running.alerting is not None:
             await running.alerting.courier.deliver()
         done = {"expired": await running.housekeeping.sweep(), "rotated": await rotate_keys(running), "drift": await running.drift.run()}

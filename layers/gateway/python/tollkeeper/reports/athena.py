@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from tollkeeper.errors import BadRequest
 from tollkeeper.reports import focus, tabular
 
-FORMATS = ("dynamodb", "csv", "parquet", "focus")
+FORMATS = ("dynamodb", "dynamodb-incremental", "csv", "parquet", "focus")
 _TYPES = {**dict.fromkeys(tabular.NUMBERS, "bigint"), **dict.fromkeys(tabular.FLAGS, "boolean"), "cost_nano_usd": "bigint"}
 _LOCATION_ALPHABET = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=:")
 
@@ -30,11 +30,15 @@ def ddl(form: str, location: str, table: str = "tollkeeper_ledger") -> str:
 
 
 def _columns(form: str) -> Iterable[str]:
-    if form == "dynamodb":
+    if form.startswith("dynamodb"):
         texts = (f"{name}:struct<s:string>" for name in ("pk", "sk", *tabular.TEXTS))
         numbers = (f"{name}:struct<n:string>" for name in (*tabular.NUMBERS, "cost"))
         flags = (f"{name}:struct<bool:boolean>" for name in tabular.FLAGS)
-        return [f"item struct<{','.join((*texts, 'tags:struct<l:array<struct<s:string>>>', *numbers, *flags))}>"]
+        item = f"struct<{','.join((*texts, 'tags:struct<l:array<struct<s:string>>>', *numbers, *flags))}>"
+        if form == "dynamodb":
+            return [f"item {item}"]
+        keys = "struct<pk:struct<s:string>,sk:struct<s:string>>"
+        return ["metadata struct<writetimestampmicros:struct<n:string>>", f"keys {keys}", f"newimage {item}", f"oldimage {item}"]
     if form == "focus":
         return [f"`{name.lower()}` string" for name in focus.COLUMNS]
     if form == "csv":
@@ -43,8 +47,10 @@ def _columns(form: str) -> Iterable[str]:
 
 
 _OPEN_CSV = "ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'"
+_OPENX = "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'"
 _SERDE = {
-    "dynamodb": "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'",
+    "dynamodb": _OPENX,
+    "dynamodb-incremental": _OPENX,
     "csv": _OPEN_CSV,
     "focus": _OPEN_CSV,
     "parquet": "STORED AS PARQUET",

@@ -94,7 +94,7 @@ def verify(receipt: str, keys: Mapping[str, Any]) -> dict[str, Any]:
     except ImportError:
         raise OurError("Receipts need the joserfc and cryptography packages.") from None
     for key in keys.get("keys", ()):
-        if key.get("crv") != "Ed25519":
+        if not isinstance(key, dict) or key.get("crv") != "Ed25519":
             continue
         try:
             found = jws.deserialize_compact(receipt.strip(), OKPKey.import_key(dict(key)), algorithms=["Ed25519"])

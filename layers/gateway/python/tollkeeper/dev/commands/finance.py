@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 import orjson
@@ -106,7 +106,7 @@ def to_focus(exports: Exports, out: Out, account: Annotated[str, typer.Option(he
 
 
 def ddl(form: str, location: str, table: str = "tollkeeper_ledger") -> None:
-    """The CREATE TABLE for Athena: dynamodb, csv, parquet or focus, and where in S3 the files are."""
+    """The CREATE TABLE for Athena: dynamodb, dynamodb-incremental, csv, parquet or focus, and where in S3 the files are."""
     print(athena.ddl(form, location, table), end="")
 
 
@@ -135,12 +135,22 @@ def verify(
 ) -> None:
     """Print what a signed receipt says. Exit code 1 if nobody we trust has signed it."""
     text = Path(receipt).read_text() if len(receipt) < 200 and Path(receipt).is_file() else receipt
-    if keys.startswith(("http://", "https://")):
-        answer = httpx.get(f"{keys.rstrip('/')}/reports/receipts/keys", headers={"authorization": f"Bearer {key or ''}"})
-        known = answer.raise_for_status().json()
-    else:
-        known = orjson.loads(Path(keys).read_bytes())
-    print(orjson.dumps(receipts.verify(text, known), option=orjson.OPT_INDENT_2).decode())
+    print(orjson.dumps(receipts.verify(text, _known(keys, key)), option=orjson.OPT_INDENT_2).decode())
+
+
+def _known(keys: str, key: str | None) -> dict[str, Any]:
+    """A JWK set. Raises BadRequest."""
+    try:
+        if keys.startswith(("http://", "https://")):
+            answer = httpx.get(f"{keys.rstrip('/')}/reports/receipts/keys", headers={"authorization": f"Bearer {key or ''}"})
+            found = answer.raise_for_status().json()
+        else:
+            found = orjson.loads(Path(keys).read_bytes())
+    except (httpx.HTTPError, OSError, ValueError) as error:
+        raise BadRequest(f"{keys}: no keys to be had: {str(error).splitlines()[0]}", param="keys") from None
+    if not isinstance(found, dict) or not isinstance(found.get("keys"), list):
+        raise BadRequest(f"{keys} is no JWK set", param="keys")
+    return found
 
 
 def _entries(exports: list[Path]) -> Iterator[Item]:
