@@ -162,8 +162,16 @@ class Rehearsal:
             ("Reports", "dynamodb:PutItem", directory),
             ("Reports", "dynamodb:PutItem", ledger),
             ("Rollup", "dynamodb:GetItem", directory),
+            ("Reports", "dynamodb:ExportTableToPointInTime", directory),
+            ("Keys", "dynamodb:ExportTableToPointInTime", ledger),
         ]
-        allowed = [("Proxy", "dynamodb:GetItem", directory), ("Proxy", "dynamodb:PutItem", ledger), ("Keys", "dynamodb:PutItem", directory)]
+        allowed = [
+            ("Proxy", "dynamodb:GetItem", directory),
+            ("Proxy", "dynamodb:PutItem", ledger),
+            ("Keys", "dynamodb:PutItem", directory),
+            ("Reports", "dynamodb:ExportTableToPointInTime", ledger),
+            ("Janitor", "dynamodb:ExportTableToPointInTime", ledger),
+        ]
         for rows, wanted in ((refused, False), (allowed, True)):
             for role, action, resource in rows:
                 expect(self._may(role, action, resource) is wanted, f"{role} {action} {resource}: expected {wanted}")
@@ -179,7 +187,7 @@ class Rehearsal:
 
     def background(self) -> None:
         work = Background(self._emulator, self.steps, self.url)
-        self._keep_restorable()
+        self._admit_exports()
         work.sums(lambda: self._items("Ledger"), CALLS, self.cost)
         work.report(self.master_key, self.cost)
         self.steps.say(f"janitor: {work.start('janitor')}")
@@ -187,8 +195,15 @@ class Rehearsal:
         with self.client() as client:
             work.batch(client)
 
-    def _keep_restorable(self) -> None:
-        """The template says it, and the emulator's CloudFormation passes over it."""
+    def _admit_exports(self) -> None:
+        """The emulator's CloudFormation passes over the template's recovery, and its IAM knows tables by `TableName` only, which an export
+        does not have. That the roles may export the ledger and nothing else is asked in `policies`.
+        """
+        actions = ["dynamodb:ExportTableToPointInTime", "dynamodb:DescribeExport"]
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
+        for role in ("Reports", "Janitor"):
+            name = self._physical("AWS::IAM::Role", f"{role}Role")
+            self._emulator.client("iam").put_role_policy(RoleName=name, PolicyName="Emulator", PolicyDocument=json.dumps(policy))
         recovery = {"PointInTimeRecoveryEnabled": True}
         name = self._physical("AWS::DynamoDB::Table", "TablesLedger")
         self._emulator.client("dynamodb").update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=recovery)

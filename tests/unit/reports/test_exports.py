@@ -185,6 +185,24 @@ async def test_what_can_no_longer_be_exported_is_told_and_begun_anew(fleet: Flee
     assert fleet.fulls()[1] > fleet.clock.now() - DAY
 
 
+async def test_a_window_that_is_lost_for_good_is_followed_by_a_full_export(fleet: Fleet) -> None:
+    await fleet.pass_time(3)
+    del fleet.running[1:]
+    for item in entries(100, seed=7, start=CREATED, days=40):
+        fleet.table.write(item, datetime.fromisoformat(item["started_at"]).timestamp())
+    fleet.table.failing = 10**6
+    await fleet.pass_time(24 * 37, step=24)
+    fleet.table.failing = 0
+    await fleet.pass_time(24 * 3, step=12)
+    lost = (await fleet.call("GET", "/reports/exports/20261129T000000Z-incremental")).json()
+    assert (lost["status"], lost["error"]) == ("failed", "what it was to hold can no longer be exported")
+    homes = fleet.table.homes()
+    last = max(end for _, end in fleet.windows())
+    full = max((home for home in homes if "full" in str(home)), key=lambda home: home.name)
+    changes = [home for home in homes if "incremental" in str(home)]
+    assert {(item["pk"], item["sk"]): item for item in merged([full, *changes])} == fleet.table.state(last)
+
+
 async def test_recovery_that_is_off_is_an_alert_and_a_clear_answer(fleet: Fleet) -> None:
     fleet.table.enabled = False
     await fleet.pass_time(2)
@@ -347,4 +365,31 @@ async def test_an_embedded_export_whose_process_died_is_made_anew(tmp_path: Path
         await asyncio.sleep(0.05)
     ((export, *others), _) = await parts.exports.listed(10, None)
     assert (export.status, export.attempt, export.items, others) == ("completed", 2, 1, [])
+    store.close()
+
+
+async def test_an_embedded_export_that_cannot_be_written_says_why_and_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(CONFIG)
+    snapshot = compile_file(tmp_path / "gateway.yaml", env=lambda _: None)
+    clock, store = HandClock(system.now()), SqliteStore(tmp_path / "state")
+    tables = Store(store.directory, store.counters, store.ledger, changes=store.changes)
+    running = Running(Installation(Settings(state=str(tmp_path / "state")), snapshot=snapshot, store=tables, clock=clock), b"p")
+    parts, alerting = running.exports, running.alerting
+    assert parts is not None
+    assert alerting is not None
+    (tmp_path / "state/exports").write_text("in the way")
+
+    async def later(seconds: float) -> str:
+        clock.advance(seconds)
+        await parts.look()
+        await asyncio.sleep(0.05)
+        await parts.look()
+        ((export,), _) = await parts.exports.listed(10, None)
+        return f"{export.status} {export.error or export.items}"
+
+    assert (await later(0)).startswith("failed the object folder")
+    assert [alert.kind for alert, _ in await alerting.board.pending()] == ["export_failed"]
+    (tmp_path / "state/exports").unlink()
+    assert (await later(100)).startswith("failed")
+    assert await later(900) == "completed 0"
     store.close()

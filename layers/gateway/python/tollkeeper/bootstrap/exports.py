@@ -14,7 +14,7 @@ from tollkeeper.errors import StoreUnavailable
 from tollkeeper.reports.export_plan import DailyExports
 from tollkeeper.reports.exporters import EmbeddedExporter, TableExporter
 from tollkeeper.reports.exports import Exporter, Exports
-from tollkeeper.store.pitr import TableExports
+from tollkeeper.store.pitr import ExportRefused, TableExports
 
 if TYPE_CHECKING:
     from tollkeeper.bootstrap.alerts import Alerting
@@ -39,8 +39,8 @@ class ExportParts:
         """Whatever else its caller has to do does not wait for DynamoDB's exports."""
         try:
             await self.look()
-        except StoreUnavailable as error:
-            log.warning("exports_wait %s", error.message)
+        except (StoreUnavailable, ExportRefused) as error:
+            log.warning("exports_wait %s", error)
 
     async def look_for_ever(self) -> None:
         """For a server: until it is cancelled."""

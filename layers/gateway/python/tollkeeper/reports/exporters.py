@@ -16,7 +16,7 @@ from tollkeeper.reports.export_files import DATA, SUMMARY
 from tollkeeper.reports.export_writer import Change, Place, write_changes, write_export
 from tollkeeper.reports.exports import COMPLETED, FAILED, FULL, IN_PROGRESS, Export, Progress
 from tollkeeper.store.objects import ObjectMissing, Objects
-from tollkeeper.store.pitr import TableExports
+from tollkeeper.store.pitr import OUT_OF_REACH, ExportRefused, TableExports
 from tollkeeper.store.table import Item
 
 _HOME = "AWSDynamoDB"
@@ -87,6 +87,8 @@ class EmbeddedExporter:
         return self._changes.since(), self._changes.now()
 
     async def start(self, export: Export) -> Progress:
+        if export.start is not None and export.start < self._changes.since():
+            raise ExportRefused(OUT_OF_REACH, f"changes are known since {iso(self._changes.since())}")
         self._tasks[export.id] = asyncio.create_task(self._write(export))
         return self._progress(export, IN_PROGRESS)
 
@@ -94,13 +96,14 @@ class EmbeddedExporter:
         task = self._tasks.get(export.id)
         if task is not None and not task.done():
             return self._progress(export, IN_PROGRESS)
+        self._tasks.pop(export.id, None)
+        if task is not None and not task.cancelled() and (failed := task.exception()) is not None:
+            return Progress(FAILED, error=str(failed) if isinstance(failed, StoreUnavailable) else type(failed).__name__)
         try:
             # Its summary comes last.
             summary = orjson.loads(await self._objects.read(f"{self._home(export)}/{SUMMARY}"))
         except ObjectMissing:
-            failed = task.exception() if task is not None and not task.cancelled() else None
-            return Progress(FAILED, error=str(failed) if isinstance(failed, StoreUnavailable) else "its process ended before it was done")
-        self._tasks.pop(export.id, None)
+            return Progress(FAILED, error="its process ended before it was done")
         return self._progress(export, COMPLETED, summary["itemCount"])
 
     async def drain(self) -> None:

@@ -16,7 +16,7 @@ from tollkeeper.alerts.board import Board
 from tollkeeper.clock import Clock, iso
 from tollkeeper.errors import BadRequest, Conflict, StoreUnavailable
 from tollkeeper.store.items import EXPORTS_PK, OPEN_EXPORTS_PK
-from tollkeeper.store.pitr import ExportRefused
+from tollkeeper.store.pitr import OUT_OF_REACH, ExportRefused
 from tollkeeper.store.table import ConditionFailed, Equals, Item, Page, Table
 
 FULL, INCREMENTAL = "full", "incremental"
@@ -27,7 +27,7 @@ LOOK_SECONDS, LEASE_SECONDS = 60, 300
 _PATIENCE = (900, 3600, 4 * 3600)
 """Before the second, third and every later try."""
 _KEPT_SECONDS = 400 * 86400
-_REQUEST_AT_FAULT = frozenset(("InvalidExportTimeException", "ValidationException"))
+_REQUEST_AT_FAULT = frozenset((OUT_OF_REACH, "ValidationException"))
 log = logging.getLogger("tollkeeper.exports")
 
 
@@ -162,11 +162,11 @@ class Exports:
 
     async def _step(self, export: Export) -> None:
         try:
-            if export.handle is None and (export.end if export.start is None else export.start) < (await self.exporter.reach())[0]:
-                await self._give_up(export)
-                return
             progress = await (self.exporter.start(export) if export.handle is None else self.exporter.look(export))
         except ExportRefused as refusal:
+            if refusal.code == OUT_OF_REACH and (export.end if export.start is None else export.start) < (await self.exporter.reach())[0]:
+                await self._give_up(export)
+                return
             progress = Progress(FAILED, error=str(refusal))
         except StoreUnavailable as error:
             # Perhaps it was started: the same attempt is asked for again. One that lasts has to be known.
@@ -222,8 +222,14 @@ class Exports:
         return _export(item)
 
     async def _give_up(self, export: Export) -> None:
+        """Its time can no longer be exported. Changes that are missing for good need a full export to go on from."""
+        why, now = "what it was to hold can no longer be exported", self._clock.now()
+        await self._table.apply(EXPORTS_PK, export.id, set={"status": FAILED, "error": why, "ended_at": now})
+        if export.planned and export.type == INCREMENTAL:
+            last = (await self.exporter.reach())[1]
+            await self.enter(Export(f"{stamp(last)}-{FULL}", FULL, last, now, planned=True))
         await self._table.delete(OPEN_EXPORTS_PK, export.id)
-        await self.tell(export.id, f"The {export.type} export {export.id} failed for good: what it was to hold can no longer be exported.")
+        await self.tell(export.id, f"The {export.type} export {export.id} of the ledger failed for good: {why}.")
 
 
 _FIELDS = tuple(field.name for field in fields(Export))

@@ -18,6 +18,9 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/PointInTimeReco
 """
 
 
+OUT_OF_REACH = "InvalidExportTimeException"
+
+
 class ExportRefused(Exception):
     """DynamoDB does not export this. `code` is its own word for the reason."""
 
