@@ -193,3 +193,28 @@ def test_allowed_tools(gateway: GatewayProcess, upstream: Upstream, caller: http
     wrong = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [{"type": "function", "function": {"name": "z"}}]}}
     refused = caller.post("/v1/chat/completions", json={**BODY, "model": "claude", "tools": nested, "tool_choice": wrong})
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "tool_choice")
+
+
+def test_one_thing_for_a_list_of_one(caller: httpx.Client, upstream: Upstream) -> None:
+    """As Google's own examples have it."""
+    body = {"system_instruction": {"parts": {"text": "Be a cat"}}, "contents": {"parts": {"text": "Hello"}}}
+    declared = {"function_declarations": [{"name": "purr"}]}
+    assert caller.post("/v1beta/models/gpt:generateContent", json={**body, "tools": declared}).status_code == 200
+    sent = upstream.received[-1].json
+    assert [message["content"] for message in sent["messages"]] == ["Be a cat", "Hello"]
+    assert sent["tools"][0]["function"]["name"] == "purr"
+    wrong = caller.post("/v1beta/models/nobody:generateContent", json=body).json()["error"]["message"]
+    assert wrong.startswith("/v1beta/models/{model}:generateContent: Invalid model name")
+
+
+@pytest.mark.parametrize("named", ['filename="a.wav"', "filename*=UTF-8''%e2%82%ac.wav", 'filename=""', "filename=a.wav"])
+def test_a_file_by_any_name(caller: httpx.Client, named: str) -> None:
+    sound = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(200)
+    parts = [
+        b"preamble\r\n--XX\r\nContent-Disposition: form-data; name=model\r\n\r\nwhisper",
+        b'--XX\r\ncontent-disposition: form-data; name="file"; ' + named.encode() + b"\r\n\r\n" + sound,
+        b"--XX--\r\nepilogue",
+    ]
+    headers = {"content-type": 'multipart/form-data; charset=utf-8; boundary="XX"'}
+    answer = caller.post("/v1/audio/transcriptions", content=b"\r\n".join(parts), headers=headers)
+    assert (answer.status_code, answer.json()["text"]) == (200, "Hello there!")

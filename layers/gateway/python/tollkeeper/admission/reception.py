@@ -11,7 +11,7 @@ from tollkeeper.admission.asking import Asking, asking, budget_fallbacks, deadli
 from tollkeeper.admission.conduct import conforming
 from tollkeeper.admission.doorkeeper import Doorkeeper
 from tollkeeper.admission.payer import Payer, payer_of
-from tollkeeper.admission.visit import Call, Visit, cannot_serve, entry_of, serving
+from tollkeeper.admission.visit import Call, Visit, cannot_serve, entry_of, serving, shown_route
 from tollkeeper.auth.access import may_use_model, may_use_route
 from tollkeeper.auth.authenticate import Authenticator
 from tollkeeper.auth.principal import Principal
@@ -93,7 +93,7 @@ class Reception:
         found = groups.find(model, principal.aliases)
         if found is None:
             raise BadRequest(
-                f"{call.endpoint.route.removeprefix('/v1')}: Invalid model name passed in model={model[:200]}. "
+                f"{shown_route(call.endpoint)}: Invalid model name passed in model={model[:200]}. "
                 "Call `/v1/models` to view available models for your key.",
                 param="model",
             )

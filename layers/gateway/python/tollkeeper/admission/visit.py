@@ -213,6 +213,11 @@ def serves(deployment: Deployment, endpoint: Endpoint) -> bool:
     )
 
 
+def shown_route(endpoint: Endpoint) -> str:
+    """As LiteLLM's messages name it."""
+    return "/" + endpoint.route.removeprefix("/v1/").removeprefix("/")
+
+
 def cannot_serve(group: ModelGroup, endpoint: Endpoint, model: str) -> BadRequest:
     """Names what the caller can ask instead."""
     routes = [row.route for row in ENDPOINTS if serving(group, row) is not None]

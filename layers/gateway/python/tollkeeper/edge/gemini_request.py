@@ -43,6 +43,9 @@ def check_generate(body: Json, headers: Mapping[str, str]) -> Json:
     """One spelling for what has two, and the output limit under a name of the hub's, where budgets look for it. Raises BadRequest."""
     body = {name if name in _OURS else camel(name): value for name, value in body.items()}
     body["contents"] = _contents(body.get("contents"))
+    if isinstance(system := body.get("systemInstruction"), dict):
+        body["systemInstruction"] = _one_or_many(system, "parts")
+    body = _one_or_many(body, "tools")
     config = body.get("generationConfig")
     if config is None:
         return body
@@ -76,6 +79,8 @@ def _contents(given: Any) -> list[Json]:
     """A single content, and bare text, are taken as Google's clients take them."""
     if isinstance(given, dict):
         given = [given]
+    if isinstance(given, list):
+        given = [_one_or_many(content, "parts") if isinstance(content, dict) else content for content in given]
     if isinstance(given, str):
         given = [{"role": "user", "parts": [{"text": given}]}]
     if not isinstance(given, list) or not given or not all(isinstance(content, dict) for content in given):
@@ -84,6 +89,11 @@ def _contents(given: Any) -> list[Json]:
         if not isinstance(content.get("parts") or [], list):
             raise BadRequest(f"contents[{place}].parts must be a list.", param="contents")
     return given
+
+
+def _one_or_many(holder: Json, name: str) -> Json:
+    """Google takes one thing for a list of one, and its own examples give it so."""
+    return {**holder, name: [holder[name]]} if isinstance(holder.get(name), dict) else holder
 
 
 def generate_to_hub(body: Json, deployment: Deployment) -> Json:

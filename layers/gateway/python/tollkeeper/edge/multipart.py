@@ -6,6 +6,7 @@ https://www.rfc-editor.org/rfc/rfc7578 · https://www.rfc-editor.org/rfc/rfc2046
 import re
 from dataclasses import dataclass
 from email.message import Message as MimeHeaders
+from urllib.parse import unquote
 
 from tollkeeper.dialects.multipart import Field, File
 from tollkeeper.errors import BadRequest
@@ -128,7 +129,7 @@ def _part(head: bytes) -> Part:
     fields = dict(line.split(":", 1) for line in head.decode("utf-8", "replace").split("\r\n") if ":" in line)
     named = {name.strip().lower(): value.strip() for name, value in fields.items()}
     disposition = named.get("content-disposition", "")
-    name, filename = _param(disposition, "name"), _param(disposition, "filename")
+    name, filename = _param(disposition, "name"), _param(disposition, "filename") or _encoded_filename(disposition)
     if name is None:
         raise _broken("a part has no name")
     return Part(name, filename, named.get("content-type", "application/octet-stream"))
@@ -140,6 +141,16 @@ def _param(disposition: str, name: str) -> str | None:
         return None
     quoted, bare = match.groups()
     return re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare
+
+
+def _encoded_filename(disposition: str) -> str | None:
+    """Forms should not have it, some clients do where a name is not ASCII; and an empty name is one.
+    https://www.rfc-editor.org/rfc/rfc5987
+    """
+    given = _param(disposition, r"filename\*")
+    if given is None:
+        return _param(disposition, "filename")
+    return unquote(given.rpartition("'")[2], errors="replace")
 
 
 def _broken(why: str) -> BadRequest:
