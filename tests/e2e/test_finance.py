@@ -26,6 +26,8 @@ CHAT = {"model": "fast", "messages": [{"role": "user", "content": "hello"}]}
 
 
 def provider(request: Received) -> Reply:
+    if "slow" in str(request.json["messages"]):
+        return as_sse(0.8, *text_stream("Hel", "lo"))
     return as_sse(*text_stream("Hel", "lo")) if request.json.get("stream") else as_json(completion())
 
 
@@ -33,7 +35,8 @@ def provider(request: Received) -> Reply:
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     folder = tmp_path_factory.mktemp("finance")
     with Upstream(provider) as upstream:
-        running = GatewayProcess(folder, config_of(model("fast", "openai/gpt-4o-mini", f"{upstream.url}/v1", **PRICES)))
+        config = config_of(model("fast", "openai/gpt-4o-mini", f"{upstream.url}/v1", **PRICES))
+        running = GatewayProcess(folder, config, {"TOLLKEEPER_HEARTBEAT_SECONDS": "0.2"})
         running.start()
         yield running
         running.stop()
@@ -83,6 +86,19 @@ def test_a_stream_carries_it_as_a_comment(gateway: GatewayProcess, path: str, bo
     assert (said["cost_nano_usd"], said["status"]) == (entry["cost"], "success")
     assert entry["cost"] > 0
     assert end in text
+
+
+def test_a_stream_whose_client_knows_no_comments_has_none(gateway: GatewayProcess) -> None:
+    """google-genai takes every line that is not empty and no data for a piece of an error."""
+    headers = {"x-goog-api-key": gateway.new_key(), **ASK}
+    for text, begins in (("hello", "data: "), ("slow", "\n")):
+        body = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+        answer = httpx.post(f"{gateway.url}/v1beta/models/fast:streamGenerateContent?alt=sse", headers=headers, json=body)
+        assert {line[:6] for line in answer.text.splitlines() if line} == {"data: "}
+        assert answer.text.startswith(begins)
+    body = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}
+    whole = httpx.post(f"{gateway.url}/v1beta/models/fast:generateContent", headers=headers, json=body)
+    assert claims(gateway, whole.headers["x-tollkeeper-receipt"])["status"] == "success"
 
 
 def test_official_clients_pass_over_it(gateway: GatewayProcess) -> None:

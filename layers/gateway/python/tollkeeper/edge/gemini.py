@@ -17,8 +17,18 @@ from tollkeeper.errors import BadRequest
 
 _ARRAY = Media("application/json; charset=UTF-8", b"\n")
 """White space between a JSON array's items is what a heartbeat may be."""
+_EVENTS = Media(heartbeat=b"\n")
+"""Google's client takes every line that is not empty and no data for a piece of an error: comments, too."""
 GENERATE_API = Api(GENERATE, check_generate, say=generated, to_hub=generate_to_hub, error=gemini_error)
-STREAM_API = Api(GENERATE, check_stream, frames=GenerateFrames, native_frames=PassedGenerate, to_hub=generate_to_hub, error=gemini_error)
+STREAM_API = Api(
+    GENERATE,
+    check_stream,
+    frames=GenerateFrames,
+    native_frames=PassedGenerate,
+    to_hub=generate_to_hub,
+    error=gemini_error,
+    media=lambda _: _EVENTS,
+)
 ARRAY_API = replace(STREAM_API, frames=ArrayFrames, native_frames=PassedArray, media=lambda _: _ARRAY)
 
 

@@ -197,8 +197,8 @@ class ApiEndpoint:
             await answer.stream.aclose()
 
     async def _receipted(self, call: Call, answer: Answer, media: Media) -> bytes:
-        """A stream's cost is known at its end: the receipt is a comment there, which clients pass over."""
-        receipt = await self._desk.receipt(call, answer) if media.content_type == EVENTS.content_type else {}
+        """A stream's cost is known at its end: the receipt is a comment there, where clients pass over comments."""
+        receipt = await self._desk.receipt(call, answer) if media.heartbeat == EVENTS.heartbeat else {}
         return b"".join(f": {name}: {value}\n\n".encode() for name, value in receipt.items())
 
     # What an endpoint with a memory does besides.
