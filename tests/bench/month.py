@@ -22,7 +22,8 @@ from tests.support.admin import Admin, make_admin
 from tests.support.entries import Company
 
 from tollkeeper.ledger.rebuild import entries_of
-from tollkeeper.reports.export_files import read_export, write_export
+from tollkeeper.reports.export_files import read_export
+from tollkeeper.reports.export_writer import Place, write_export
 from tollkeeper.store.table import Item, Table
 
 LARGE = Company(keys=2000, teams=100, users=500, organizations=10, customers=50, tags=3)
@@ -148,7 +149,11 @@ async def exported(ledger: Table, folder: Path) -> int:
                 written.take(page)
                 yield page
 
-    await write_export(found(), folder, export_id="month", exported_at="2026-12-01T00:00:00Z")
+    async def put(name: str, data: bytes) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+    await write_export(found(), put, Place(), {"exportArn": "month", "exportTime": "2026-12-01T00:00:00Z"})
     read = Digest()
     for item in read_export(folder):
         read.take([item])
