@@ -218,3 +218,30 @@ def test_a_file_by_any_name(caller: httpx.Client, named: str) -> None:
     headers = {"content-type": 'multipart/form-data; charset=utf-8; boundary="XX"'}
     answer = caller.post("/v1/audio/transcriptions", content=b"\r\n".join(parts), headers=headers)
     assert (answer.status_code, answer.json()["text"]) == (200, "Hello there!")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_log_probabilities_of_a_response(gateway: GatewayProcess, upstream: Upstream, streamed: bool) -> None:
+    tokens = [{"token": word, "logprob": -0.5, "bytes": list(word.encode()), "top_logprobs": []} for word in ("Hel", "lo")]
+
+    def likely(request: Received) -> Reply:
+        assert request.json["logprobs"] is True
+        if not request.json.get("stream"):
+            choice = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
+            return as_json(completion(choices=[{**choice, "logprobs": {"content": tokens}}]))
+        said = [chunk({"content": token["token"]}) for token in tokens]
+        for each, token in zip(said, tokens, strict=True):
+            each["choices"][0]["logprobs"] = {"content": [token]}
+        return as_sse(*said, chunk({}, "stop"))
+
+    upstream.handler = likely
+    asked: Any = {"model": "gpt", "input": "x", "include": ["message.output_text.logprobs"]}
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=MASTER_KEY) as client:
+        if streamed:
+            with client.responses.stream(**asked) as stream:
+                heard = [event.logprobs[0].token for event in stream if event.type == "response.output_text.delta"]
+                answer: Any = stream.get_final_response()
+            assert heard == ["Hel", "lo"]
+        else:
+            answer = client.responses.create(**asked)
+    assert [each.token for each in answer.output[0].content[0].logprobs] == ["Hel", "lo"]

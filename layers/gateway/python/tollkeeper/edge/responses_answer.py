@@ -30,7 +30,7 @@ def response_of(hub: Json, request: Json) -> Json:
     """The whole response of a chat.completion."""
     choice = next(iter(as_objects(hub.get("choices"))), {})
     key = key_of(hub, request)
-    output = _output(as_object(choice.get("message")), key)
+    output = _output(as_object(choice.get("message")), key, logprobs_of(choice))
     return finished(envelope(key, hub.get("created"), request), output, choice.get("finish_reason"), hub.get("usage"))
 
 
@@ -85,8 +85,13 @@ def message_item(identifier: str, parts: list[Json], status: str = "completed") 
     return {"type": "message", "id": identifier, "role": "assistant", "status": status, "content": parts}
 
 
-def text_part(text: str, annotations: list[Json] | None = None) -> Json:
-    return {"type": "output_text", "text": text, "annotations": annotations or [], "logprobs": []}
+def text_part(text: str, annotations: list[Json] | None = None, logprobs: list[Json] | None = None) -> Json:
+    return {"type": "output_text", "text": text, "annotations": annotations or [], "logprobs": logprobs or []}
+
+
+def logprobs_of(choice: Json) -> list[Json]:
+    """Chat and Responses say them alike."""
+    return as_objects(as_object(choice.get("logprobs")).get("content"))
 
 
 def call_item(key: str, call: Json) -> Json:
@@ -103,12 +108,12 @@ def flat_annotations(given: Any) -> list[Json]:
     return [{"type": "url_citation", **as_object(note.get("url_citation"))} for note in as_objects(given) if note.get("url_citation")]
 
 
-def _output(said: Json, key: str) -> list[Json]:
+def _output(said: Json, key: str, logprobs: list[Json]) -> list[Json]:
     output: list[Json] = []
     thought, thoughts = str(said.get("reasoning_content") or ""), as_objects(said.get("thinking_blocks"))
     if thought or thoughts:
         output.append(reasoning_item(f"rs_{key}", thought, thoughts))
-    parts = [text_part(said["content"], flat_annotations(said.get("annotations")))] if said.get("content") else []
+    parts = [text_part(said["content"], flat_annotations(said.get("annotations")), logprobs)] if said.get("content") else []
     if said.get("refusal"):
         parts.append({"type": "refusal", "refusal": said["refusal"]})
     if parts:

@@ -30,6 +30,7 @@ _SAME = frozenset(
 _OPENAIS = frozenset({"safety_identifier", "prompt_cache_key", "prompt_cache_retention"})
 _TAKE_THINKING = frozenset({"anthropic_messages", "vertex_anthropic", "bedrock_invoke", "bedrock_converse", "cohere_v2"})
 _TAKE_TOOL_IMAGES = TAKE_TOOL_IMAGES | {"anthropic_messages", "vertex_anthropic", "bedrock_invoke"}
+_LOGPROBS = "message.output_text.logprobs"
 _SEARCHES = ("web_search", "web_search_preview")
 
 
@@ -55,7 +56,9 @@ def response_to_hub(body: Json, deployment: Deployment) -> Json:
     one_limit(hub, "max_tokens")
     if deployment.dialect.startswith("openai"):
         hub |= {name: body[name] for name in _OPENAIS if body.get(name) is not None}
-    if body.get("top_logprobs"):
+    included = body.get("include")
+    wanted = isinstance(included, list) and _LOGPROBS in included and deployment.dialect.startswith("openai")
+    if wanted or body.get("top_logprobs"):
         hub["logprobs"] = True
     hub["messages"] = list(_messages(body, deployment))
     _tools(body, hub)

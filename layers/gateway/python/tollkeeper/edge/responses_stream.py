@@ -18,6 +18,7 @@ from tollkeeper.edge.responses_answer import (
     finished,
     flat_annotations,
     key_of,
+    logprobs_of,
     message_item,
     reasoning_item,
     text_part,
@@ -66,6 +67,8 @@ class ResponseFrames:
         self._output: list[Json] = []
         self._kind = ""
         self._said = ""
+        self._likely: list[Json] = []
+        """Log probabilities of what was said."""
         self._calls: dict[int, int] = {}
         """The hub's index of a tool call → its place in the output."""
         self._finish: Any = None
@@ -79,7 +82,7 @@ class ResponseFrames:
             self._start(chunk.data)
             for choice in as_objects(chunk.data.get("choices")):
                 if not choice.get("index"):
-                    self._delta(as_object(choice.get("delta")))
+                    self._delta(as_object(choice.get("delta")), logprobs_of(choice))
                     self._finish = choice.get("finish_reason") or self._finish
         return self._take()
 
@@ -102,24 +105,27 @@ class ResponseFrames:
         self._say("response.created", response=self._response)
         self._say("response.in_progress", response=self._response)
 
-    def _delta(self, delta: Json) -> None:
+    def _delta(self, delta: Json, logprobs: list[Json]) -> None:
         if thought := delta.get("reasoning_content"):
             self._words("reasoning", thought)
         if thoughts := as_objects(delta.get("thinking_blocks")):
             self._remember(thoughts)
         for name in ("content", "refusal"):
             if isinstance(text := delta.get(name), str) and text:
-                self._words("text" if name == "content" else "refusal", text)
+                self._words("text" if name == "content" else "refusal", text, logprobs if name == "content" else [])
         for note in flat_annotations(delta.get("annotations")):
             self._annotate(note)
         for call in as_objects(delta.get("tool_calls")):
             self._call(call)
 
-    def _words(self, kind: str, text: str) -> None:
+    def _words(self, kind: str, text: str, logprobs: list[Json] | None = None) -> None:
         if self._kind != kind:
             self._open(kind)
         self._said += text
         event, more = _DELTAS[kind]
+        if logprobs:
+            self._likely += logprobs
+            more = {**more, "logprobs": logprobs}
         self._say(event + ".delta", **self._item, **more, delta=text)
 
     def _remember(self, thoughts: list[Json]) -> None:
@@ -159,7 +165,7 @@ class ResponseFrames:
 
     def _open(self, kind: str) -> None:
         self._close()
-        self._kind, self._said = kind, ""
+        self._kind, self._said, self._likely = kind, "", []
         place = len(self._output)
         reasons = kind == "reasoning"
         item = reasoning_item(f"rs_{self._key}_{place}", "", []) if reasons else message_item(f"msg_{self._key}_{place}", [], "in_progress")
@@ -189,8 +195,8 @@ class ResponseFrames:
         self._done(len(self._output) - 1, item)
 
     def _close_message(self, kind: str) -> None:
-        part = _part(kind, self._said, self._output[-1].get("notes", []))
-        words = {"text": self._said, "logprobs": []} if kind == "text" else {"refusal": self._said}
+        part = _part(kind, self._said, self._output[-1].get("notes", []), self._likely)
+        words = {"text": self._said, "logprobs": self._likely} if kind == "text" else {"refusal": self._said}
         self._say(_DELTAS[kind][0] + ".done", **self._item, content_index=0, **words)
         self._say("response.content_part.done", **self._item, content_index=0, part=part)
         self._done(len(self._output) - 1, message_item(self._output[-1]["id"], [part]))
@@ -221,8 +227,8 @@ _DELTAS: dict[str, tuple[str, Json]] = {
 }
 
 
-def _part(kind: str, words: str, notes: list[Json]) -> Json:
-    return {"type": "refusal", "refusal": words} if kind == "refusal" else text_part(words, notes)
+def _part(kind: str, words: str, notes: list[Json], logprobs: list[Json] | None = None) -> Json:
+    return {"type": "refusal", "refusal": words} if kind == "refusal" else text_part(words, notes, logprobs)
 
 
 def _argument(item: Json) -> str:
