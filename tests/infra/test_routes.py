@@ -10,6 +10,7 @@ from infra.functions import ALL
 
 from tollkeeper.admin.app import create_app as create_admin
 from tollkeeper.bootstrap import Installation
+from tollkeeper.bootstrap.front import edge_parts
 from tollkeeper.catalog.providers import PROVIDERS
 from tollkeeper.clock import system
 from tollkeeper.edge.app import create_app
@@ -46,7 +47,7 @@ def llm() -> frozenset[str]:
     """Of a whole installation: files, batches, tools and agents too."""
     config = str(Path(__file__).parents[1] / "functions" / "gateway.yaml")
     running = asyncio.run(Installation(Settings(config=config, state=":memory:")).start())
-    return frozenset(route.path for route in create_app(running._edge_parts(None, None)).routes)
+    return frozenset(route.path for route in create_app(edge_parts(running)).routes)
 
 
 def test_every_management_route_reaches_a_management_function():

@@ -3,43 +3,32 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from datetime import tzinfo
 from functools import cached_property
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from tollkeeper.admission.doorkeeper import MIN_OUTPUT_TOKENS, Doorkeeper
 from tollkeeper.admission.guards import Guards
-from tollkeeper.admission.payer import Policy
 from tollkeeper.admission.spending import Spending
 from tollkeeper.alerts.budgets import alert_of
 from tollkeeper.alerts.outages import outage_of
-from tollkeeper.auth.durations import after
 from tollkeeper.bootstrap.alerts import alerting_of, thresholds_of
 from tollkeeper.bootstrap.background import background_of
-from tollkeeper.bootstrap.batches import BatchParts, batch_parts, batch_rows, sweep_files
+from tollkeeper.bootstrap.batches import BatchParts, batch_parts, sweep_files
+from tollkeeper.bootstrap.front import edge_app_of
 from tollkeeper.bootstrap.guardrails import guardrails_of
 from tollkeeper.bootstrap.identity import Newcomers, authenticator_of
 from tollkeeper.bootstrap.installation import Installation
-from tollkeeper.bootstrap.passing import agent_rows, pass_through, tool_rows
-from tollkeeper.bootstrap.receipts import receipt_for, receipts_of
+from tollkeeper.bootstrap.receipts import receipts_of
 from tollkeeper.bootstrap.rotation import rotate_for_ever
-from tollkeeper.budgets.hold import BudgetEvent, Options
+from tollkeeper.bootstrap.terms import archive_of, budget_options_of, doorkeeper_of, outbox_of, pump_of, retention_of, zone_of
+from tollkeeper.budgets.hold import BudgetEvent
 from tollkeeper.budgets.reserve import Budgets
-from tollkeeper.budgets.windows import zone_named
-from tollkeeper.config.snapshot import Deployment, Snapshot
-from tollkeeper.edge.app import EdgeParts, create_app, not_found, straight
-from tollkeeper.edge.cors import with_cors
-from tollkeeper.edge.guardrails import GuardrailsEdge
-from tollkeeper.edge.health_checks import HealthChecks
-from tollkeeper.edge.overview import Overview
+from tollkeeper.config.snapshot import Deployment
 from tollkeeper.edge.responses_background import Background
-from tollkeeper.errors import NotFound, StoreUnavailable
 from tollkeeper.ledger.book import Ledger
 from tollkeeper.ledger.content import ContentLog
-from tollkeeper.limits.rate import Limits
 from tollkeeper.pipeline import Gateway
 from tollkeeper.providers.client import ProviderClient
 from tollkeeper.routing.breaker import Cell
@@ -56,13 +45,8 @@ if TYPE_CHECKING:
     from tollkeeper.bootstrap.drift import DriftRounds
     from tollkeeper.bootstrap.exports import ExportParts
     from tollkeeper.bootstrap.watch import Watch
-    from tollkeeper.ledger.stream import Pump
     from tollkeeper.reports.reader import Reader
     from tollkeeper.reports.receipts import Receipts
-    from tollkeeper.sinks.outbox import Outbox
-
-KEEP_DAYS = 30
-READY_PROBE = ("ready", "ready")
 
 
 class Running:
@@ -76,14 +60,14 @@ class Running:
         self.newcomers = Newcomers()
         self.authenticator = authenticator_of(installation, pepper, self.newcomers)
         self.metrics = Metrics(settings.environment, {row.group for row in snapshot.deployments}, clock, installation.write_metric)
-        self.ledger = ledger = Ledger(store.ledger, clock, self.metrics.call, keep_until=_retention(snapshot))
+        self.ledger = ledger = Ledger(store.ledger, clock, self.metrics.call, keep_until=retention_of(snapshot))
         self.alerting = alerting_of(installation)
-        self.options = replace(_budget_options(snapshot), booked=ledger.booked, thresholds=thresholds_of(installation))
+        self.options = replace(budget_options_of(snapshot), booked=ledger.booked, thresholds=thresholds_of(installation))
         self.budgets = Budgets(store.counters, clock, self.options, self._budget_event)
-        self.spending = Spending(self.budgets, store.counters, clock, _zone(snapshot))
-        self.doorkeeper = _doorkeeper(installation, self.budgets, self.spending, self.metrics)
-        self.outbox = _outbox(installation)
-        self.pump = _pump(installation, self.outbox)
+        self.spending = Spending(self.budgets, store.counters, clock, zone_of(snapshot))
+        self.doorkeeper = doorkeeper_of(installation, self.budgets, self.spending, self.metrics)
+        self.outbox = outbox_of(installation)
+        self.pump = pump_of(installation, self.outbox)
         self.content = ContentLog(installation.objects, store.ledger, clock) if installation.objects is not None else None
         self.client = ProviderClient(
             installation.transport,
@@ -176,7 +160,7 @@ class Running:
 
     @cached_property
     def archive(self) -> Archive | None:
-        return _archive(self.installation)
+        return archive_of(self.installation)
 
     @cached_property
     def making(self) -> Background | None:
@@ -197,51 +181,7 @@ class Running:
 
     def edge_app(self, fallback: ASGIApp | None = None, background: Callable[[], Coroutine[Any, Any, None]] | None = None) -> ASGIApp:
         """`fallback` gets what is no LLM route; `background` runs as long as the server does."""
-        return with_cors(self._refreshed(straight(create_app(self._edge_parts(fallback, background)))))
-
-    def _refreshed(self, app: ASGIApp) -> ASGIApp:
-        """Before each request, models that were added or changed in the directory (a read every few seconds, shared by all)."""
-
-        async def refreshed(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "http":
-                await self.live.refresh()
-            await app(scope, receive, send)
-
-        return refreshed
-
-    def _edge_parts(self, fallback: ASGIApp | None, background: Callable[[], Coroutine[Any, Any, None]] | None) -> EdgeParts:
-        settings = self.installation.settings
-        through, max_bytes = pass_through(self), self.installation.snapshot.max_request_bytes or settings.max_request_bytes
-        checks = HealthChecks(
-            self.authenticator, self.health_log, self.fleet, self.live.groups, self.installation.clock, test_alert=self._test_alert
-        )
-        return EdgeParts(
-            self.gateway,
-            self.installation.clock,
-            max_request_bytes=max_bytes,
-            heartbeat_seconds=settings.heartbeat_seconds,
-            ready=self._ready,
-            on_stop=self.stop,
-            fallback=through.or_else(fallback or not_found(self.installation.clock)),
-            rows=[
-                *checks.rows(),
-                *GuardrailsEdge(self.gateway, self.guards, self.installation.clock, max_bytes).rows(),
-                *self._overview().rows(),
-                *batch_rows(self),
-                *through.rows(self.installation.snapshot.upstreams),
-                *tool_rows(self),
-                *agent_rows(self),
-            ],
-            archive=self.archive,
-            receipt=receipt_for(self.installation, lambda: self.receipts),
-            making=replace(self.making, at_once=background is not None) if self.making else None,
-            background=background,
-        )
-
-    def _overview(self) -> Overview:
-        return Overview(
-            self.gateway, self.fleet, lambda: self.prober, self._ready, self.installation.clock, self.installation.settings.store
-        )
+        return edge_app_of(self, fallback, background)
 
     @cached_property
     def health_log(self) -> HealthLog:
@@ -303,11 +243,6 @@ class Running:
         if self.alerting is not None:
             await self.alerting.board.drain()
 
-    async def _test_alert(self, channel: str) -> str | None:
-        if self.alerting is None:
-            raise NotFound("general_settings.alerting names no channel.", param="service")
-        return await self.alerting.courier.test(channel)
-
     def _budget_event(self, event: BudgetEvent) -> None:
         self.metrics.event(event)
         if self.alerting is not None and (alert := alert_of(event)) is not None:
@@ -324,75 +259,3 @@ class Running:
         await self.drain()
         await self.installation.transport.aclose()
         self.installation.store.close()
-
-    async def _ready(self) -> bool:
-        try:
-            await self.installation.store.directory.get(*READY_PROBE)
-        except StoreUnavailable:
-            return False
-        return True
-
-
-_SHORTEST_RETENTION = 2 * 86400
-"""Until then every entry is in the sums, whatever stream brings it."""
-
-
-def _retention(snapshot: Snapshot) -> Callable[[float], int] | None:
-    """general_settings.maximum_spend_logs_retention_period, from the start of a call; two days at least."""
-    period = snapshot.settings.get("general_settings", {}).get("maximum_spend_logs_retention_period")
-    return (lambda started: max(after(started, period), int(started) + _SHORTEST_RETENTION)) if period else None
-
-
-def _outbox(installation: Installation) -> "Outbox | None":
-    settings = installation.snapshot.settings.get("litellm_settings", {})
-    if not any(settings.get(name) for name in ("callbacks", "success_callback", "failure_callback")):
-        return None
-    from tollkeeper.bootstrap.sinks import outbox_of
-
-    return outbox_of(installation)
-
-
-def _pump(installation: Installation, outbox: "Outbox | None") -> "Pump | None":
-    store, clock = installation.store, installation.clock
-    if store.stream is None:
-        return None
-    from tollkeeper.ledger.roller import Roller
-    from tollkeeper.ledger.stream import Pump, nobody
-
-    return Pump(store.stream, store.ledger, Roller(store.ledger, clock), clock, outbox.note if outbox else nobody)
-
-
-def _budget_options(snapshot: Snapshot) -> Options:
-    own = snapshot.settings.get("tollkeeper", {}).get("budgets") or {}
-    status = snapshot.settings.get("litellm_settings", {}).get("budget_exceeded_status_code")
-    given = {"status": status, **{name: own.get(name) for name in ("clamp_percent", "wait_seconds")}}
-    return Options(**{name: value for name, value in given.items() if value is not None})
-
-
-def _archive(installation: Installation) -> Archive | None:
-    """tollkeeper.responses: what the Responses API keeps, prompts and answers, for as long as OpenAI does unless it says otherwise."""
-    own = installation.snapshot.settings.get("tollkeeper", {}).get("responses") or {}
-    if own.get("store") is False:
-        return None
-    seconds = int((own.get("keep_days") or KEEP_DAYS) * 86_400)
-    return Archive(installation.store.counters, installation.clock, seconds=seconds)
-
-
-def _zone(snapshot: Snapshot) -> tzinfo:
-    return zone_named(snapshot.settings.get("litellm_settings", {}).get("timezone") or "UTC")
-
-
-def _doorkeeper(installation: Installation, budgets: Budgets, spending: Spending, metrics: Metrics) -> Doorkeeper:
-    settings = installation.snapshot.settings
-    general, own = settings.get("general_settings", {}), settings.get("tollkeeper", {})
-    fail_closed = general.get("fail_closed_rate_limit_enforcement") is True
-    return Doorkeeper(
-        budgets,
-        Limits(installation.store.counters, installation.clock, fail_closed=fail_closed),
-        spending,
-        Policy.of(installation.snapshot),
-        installation.clock,
-        zone=_zone(installation.snapshot),
-        min_output_tokens=(own.get("budgets") or {}).get("min_output_tokens") or MIN_OUTPUT_TOKENS,
-        on_refusal=metrics.refusal,
-    )
