@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import orjson
 from tests.bench.month_store import NEXT_DAY, CountedTable, Sums, embedded, on_dynamodb
 from tests.support.admin import Admin, make_admin
 from tests.support.entries import Company
+from tests.support.stores import engine
 
 from tollkeeper.ledger.rebuild import entries_of
 from tollkeeper.reports.export_files import read_export
@@ -181,9 +183,9 @@ class Digest:
     __hash__ = None  # type: ignore[assignment]
 
 
-async def main(calls: int, folder: Path, engine: str) -> int:
-    made = embedded(folder, calls, LARGE) if engine == "embedded" else on_dynamodb(engine, folder, calls, SMALL)
-    async with made as (ledger, sums):
+async def main(calls: int, folder: Path, endpoint: str) -> int:
+    """How many answers were wrong. `endpoint` is empty for the embedded store."""
+    async with on_dynamodb(endpoint, calls, SMALL) if endpoint else embedded(folder, calls, LARGE) as (ledger, sums):
         wrong = await report(ledger, sums) + await exported(ledger, folder / "export")
     print(f"{wrong} wrong; {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB at most")
     return wrong
@@ -195,5 +197,7 @@ if __name__ == "__main__":
     parser.add_argument("--folder", type=Path, default=None)
     parser.add_argument("--engine", choices=("embedded", "dynamodb-local", "moto", "ministack"), default="embedded")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as made_up:
-        sys.exit(min(1, asyncio.run(main(arguments.calls, arguments.folder or Path(made_up), arguments.engine))))
+    with tempfile.TemporaryDirectory() as made_up, ExitStack() as started:
+        where = arguments.folder or Path(made_up)
+        server = started.enter_context(engine(arguments.engine, where)).endpoint if arguments.engine != "embedded" else ""
+        sys.exit(min(1, asyncio.run(main(arguments.calls, where, server))))

@@ -1,5 +1,6 @@
 """Fills a store with the month of tests/bench/month.py, and counts what is asked of it afterwards."""
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import orjson
 from tests.support.admin import HandClock
 from tests.support.entries import Company, entries, expected
-from tests.support.stores import dynamo_tables, engine
+from tests.support.stores import dynamo_tables
 
 from tollkeeper.clock import from_iso
 from tollkeeper.ledger.roller import Roller
@@ -22,6 +23,7 @@ from tollkeeper.store.table import Table
 COLUMNS = ("gsi1pk", "gsi1sk", "gsi2pk", "gsi2sk", "gsi3pk", "gsi3sk")
 NEXT_DAY = from_iso("2026-12-01T00:00:00Z")
 ROLLED_AT_ONCE = 4000
+_AT_ONCE = 16
 Sums = dict[tuple[str, str, str], tuple[int, int]]
 
 
@@ -81,25 +83,24 @@ async def embedded(folder: Path, calls: int, company: Company) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def on_dynamodb(name: str, folder: Path, calls: int, company: Company) -> AsyncIterator[tuple[CountedTable, Sums]]:
+async def on_dynamodb(endpoint: str, calls: int, company: Company) -> AsyncIterator[tuple[CountedTable, Sums]]:
     """Written and rolled up by the program itself, item by item."""
-    with engine(name, folder) as running:
-        async with dynamo_tables(running.endpoint, clock=HandClock(NEXT_DAY)) as tables:
-            counted, sums, started = CountedTable(tables.ledger), Sums(), time.monotonic()
-            tables.ledger.on_request = counted.consumed  # type: ignore[attr-defined]
-            waiting: list[dict[str, Any]] = []
-            for found in days(calls, company):
-                for item in found:
-                    await counted.put_new(item)
-                add(sums, found)
-                waiting += found
-                if len(waiting) > ROLLED_AT_ONCE:
-                    await Roller(counted, HandClock(NEXT_DAY), batch=ROLLED_AT_ONCE).roll(waiting)
-                    waiting = []
-                    print(f"until {found[0]['started_at'][:10]} after {time.monotonic() - started:.0f} s", flush=True)
-            await Roller(counted, HandClock(NEXT_DAY), batch=ROLLED_AT_ONCE).roll(waiting)
-            print(f"{counted.requests} requests and {counted.units:.0f} units to book {calls} calls and add them up", flush=True)
-            yield counted, sums
+    async with dynamo_tables(endpoint, clock=HandClock(NEXT_DAY)) as tables:
+        counted, sums, started = CountedTable(tables.ledger), Sums(), time.monotonic()
+        tables.ledger.on_request = counted.consumed  # type: ignore[attr-defined]
+        roller, waiting = Roller(counted, HandClock(NEXT_DAY), batch=ROLLED_AT_ONCE), list[dict[str, Any]]()
+        for found in days(calls, company):
+            for few in (found[start : start + _AT_ONCE] for start in range(0, len(found), _AT_ONCE)):
+                await asyncio.gather(*map(counted.put_new, few))
+            add(sums, found)
+            waiting += found
+        print(f"booked after {time.monotonic() - started:.0f} s", flush=True)
+        await roller.roll(waiting)
+        print(
+            f"{counted.requests} requests, {counted.units:.0f} units, {time.monotonic() - started:.0f} s to book {calls} and add them up",
+            flush=True,
+        )
+        yield counted, sums
 
 
 def write(folder: Path, found: Iterable[dict[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from tests.support.upstream import Received, Reply, Upstream, as_json, as_sse, c
 
 from tollkeeper.bootstrap import Installation
 from tollkeeper.config.compile import compile_config
+from tollkeeper.reports.drift import drifts, standing
 from tollkeeper.settings import Settings
 
 PRICES = {"input_cost_per_token": 0.000001, "output_cost_per_token": 0.00001}
@@ -83,6 +84,12 @@ async def _swept(gateway: GatewayProcess) -> dict[str, Any]:
     installation = Installation(settings, snapshot=compile_config(gateway.config_path.read_text(), env=lambda _: None), clock=later)
     running = await installation.start()
     await running.housekeeping.sweep()
+    store, drift = installation.store, running.drift
+    for _ in range(4):
+        later.advance(60)
+        await drift.run()
+    assert (await standing(store.counters)).amount == 0
+    assert await drifts(running.reader, store.ledger, store.counters, later) == []
     installation.store.close()
     with sqlite3.connect(f"file:{gateway.state}/tollkeeper.db?mode=ro", uri=True) as connection:
         counters = [json.loads(body) for (body,) in connection.execute("SELECT body FROM counters WHERE pk LIKE 'key#%' AND sk = 'total'")]
