@@ -182,7 +182,7 @@ JANITOR = Function(
 )
 BATCHES = Function(
     "batches",
-    "Works through the batches callers have uploaded",
+    "Works through uploaded batches, and responses that are made in the background",
     PROXY.grants,
     lock="proxy",
     calls_models=True,
