@@ -49,11 +49,11 @@ def bare_deflate(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("codings", "content"),
     [
-        ("gzip", gzip.compress(RAW)),
-        ("x-gzip", gzip.compress(RAW)),
+        ("gzip", gzip.compress(RAW, mtime=0)),
+        ("x-gzip", gzip.compress(RAW, mtime=0)),
         ("deflate", zlib.compress(RAW)),
         ("deflate", bare_deflate(RAW)),
-        ("deflate, gzip", gzip.compress(zlib.compress(RAW))),
+        ("deflate, gzip", gzip.compress(zlib.compress(RAW), mtime=0)),
         ("identity", RAW),
     ],
 )
@@ -67,9 +67,9 @@ def test_a_compressed_request(caller: httpx.Client, upstream: Upstream, codings:
     ("codings", "content", "status", "said"),
     [
         ("gzip", RAW, 400, "not gzip"),
-        ("gzip", gzip.compress(RAW)[:-12], 400, "ends before its end"),
+        ("gzip", gzip.compress(RAW, mtime=0)[:-12], 400, "ends before its end"),
         ("br", RAW, 415, "'br'"),
-        ("gzip", gzip.compress(b" " * 200_000_000), 413, "4500000"),
+        ("gzip", gzip.compress(b" " * 20_000_000, mtime=0), 413, "4500000"),
     ],
 )
 def test_a_request_that_cannot_be_unpacked(caller: httpx.Client, codings: str, content: bytes, status: int, said: str) -> None:
