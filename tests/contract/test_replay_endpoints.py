@@ -183,5 +183,9 @@ def same_events(ours: bytes, theirs: bytes, alias: str) -> None:
 
 
 def without_usage(event: Json) -> Json:
-    """A text completion's last chunk says what it cost."""
-    return {name: value for name, value in event.items() if name not in {"usage", "object"}} if "choices" in event else event
+    """A text completion's last chunk says what it cost. A response in the background is kept here, under an id of ours."""
+    if "choices" in event:
+        return {name: value for name, value in event.items() if name not in {"usage", "object"}}
+    if (response := event.get("response") or {}).get("background"):
+        return {**event, "response": {name: value for name, value in response.items() if name not in {"id", "store"}}}
+    return event

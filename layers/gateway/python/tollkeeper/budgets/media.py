@@ -252,4 +252,5 @@ def _first(value: Mapping[str, Any], names: tuple[str, ...], depth: int = 3) -> 
 
 
 def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+    """Google takes one thing for a list of one."""
+    return value if isinstance(value, list) else [value] if isinstance(value, dict) else []

@@ -43,9 +43,6 @@ def check_generate(body: Json, headers: Mapping[str, str]) -> Json:
     """One spelling for what has two, and the output limit under a name of the hub's, where budgets look for it. Raises BadRequest."""
     body = {name if name in _OURS else camel(name): value for name, value in body.items()}
     body["contents"] = _contents(body.get("contents"))
-    if isinstance(system := body.get("systemInstruction"), dict):
-        body["systemInstruction"] = _one_or_many(system, "parts")
-    body = _one_or_many(body, "tools")
     config = body.get("generationConfig")
     if config is None:
         return body
@@ -79,16 +76,22 @@ def _contents(given: Any) -> list[Json]:
     """A single content, and bare text, are taken as Google's clients take them."""
     if isinstance(given, dict):
         given = [given]
-    if isinstance(given, list):
-        given = [_one_or_many(content, "parts") if isinstance(content, dict) else content for content in given]
     if isinstance(given, str):
         given = [{"role": "user", "parts": [{"text": given}]}]
     if not isinstance(given, list) or not given or not all(isinstance(content, dict) for content in given):
         raise BadRequest("contents must be a non-empty list of objects with parts.", param="contents")
     for place, content in enumerate(given):
-        if not isinstance(content.get("parts") or [], list):
+        if not isinstance(content.get("parts") or [], list | dict):
             raise BadRequest(f"contents[{place}].parts must be a list.", param="contents")
     return given
+
+
+def _spelled_out(body: Json) -> Json:
+    """Lists where Google takes one thing for a list of one. What goes to Google itself goes as it came."""
+    system = body.get("systemInstruction")
+    if isinstance(system, dict):
+        body = {**body, "systemInstruction": _one_or_many(system, "parts")}
+    return _one_or_many({**body, "contents": [_one_or_many(content, "parts") for content in body["contents"]]}, "tools")
 
 
 def _one_or_many(holder: Json, name: str) -> Json:
@@ -98,6 +101,7 @@ def _one_or_many(holder: Json, name: str) -> Json:
 
 def generate_to_hub(body: Json, deployment: Deployment) -> Json:
     """Raises BadRequest naming what cannot be said elsewhere."""
+    body = _spelled_out(body)
     if body.get("cachedContent"):
         raise BadRequest("cachedContent lies with Google and cannot be sent to this model.", param="cachedContent")
     hub: Json = {name: value for name, value in body.items() if name in GATEWAY_FIELDS or name in _HUB_NAMES}
