@@ -267,6 +267,11 @@ async def test_an_administrator_may_try_a_channel() -> None:
     key = await gateway.wired.new_key()
     client = gateway.wired.client
     assert (await client.get("/health/services?service=webhook", headers={"authorization": f"Bearer {key}"})).status_code == 403
+    await gateway.wired.admin("POST", "/user/new", {"user_id": "watcher", "user_role": "proxy_admin_viewer", "auto_create_key": False})
+    watching = {"authorization": f"Bearer {await gateway.wired.new_key(user_id='watcher')}"}
+    assert (await client.get("/health/latest", headers=watching)).status_code == 200
+    assert (await client.get("/health/services?service=webhook", headers=watching)).status_code == 403
+    assert gateway.events() == []
     assert (await gateway.wired.admin("GET", "/health/services?service=webhook")).json()["status"] == "success"
     assert [event["event"] for event in gateway.events()] == ["test"]
     gateway.status = 500

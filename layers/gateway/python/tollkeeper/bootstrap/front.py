@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tollkeeper.bootstrap.batches import batch_rows
+from tollkeeper.bootstrap.batches import batch_rows, door_of
 from tollkeeper.bootstrap.passing import agent_rows, pass_through, tool_rows
 from tollkeeper.bootstrap.receipts import receipt_for
 from tollkeeper.edge.app import EdgeParts, create_app, not_found, straight
@@ -41,7 +41,7 @@ def edge_parts(running: "Running", fallback: ASGIApp | None = None, background: 
         fallback=through.or_else(fallback or not_found(installation.clock)),
         rows=[
             *_health_rows(running),
-            *GuardrailsEdge(running.gateway, running.guards, installation.clock, max_bytes).rows(),
+            *GuardrailsEdge(door_of(running), running.guards).rows(),
             *batch_rows(running),
             *through.rows(installation.snapshot.upstreams),
             *tool_rows(running),

@@ -21,6 +21,7 @@ from tollkeeper.routing.health import Health
 from tollkeeper.routing.resolve import Groups
 
 MOST = 1000
+_SEE, _ACT = frozenset({PROXY_ADMIN, VIEWER}), frozenset({PROXY_ADMIN})
 Answer = Callable[[Mapping[str, str]], Awaitable[Json]]
 
 
@@ -42,8 +43,11 @@ class HealthChecks:
         self._test_alert = test_alert
 
     def rows(self) -> list[tuple[str, str, ASGIApp]]:
-        answers = {"latest": self.latest, "history": self.history, "services": self.services}
-        return [("GET", f"/health/{name}", self._endpoint(answer)) for name, answer in answers.items()]
+        return [
+            ("GET", "/health/latest", self._endpoint(self.latest, _SEE)),
+            ("GET", "/health/history", self._endpoint(self.history, _SEE)),
+            ("GET", "/health/services", self._endpoint(self.services, _ACT)),
+        ]
 
     async def services(self, query: Mapping[str, str]) -> Json:
         if not (service := query.get("service")):
@@ -80,21 +84,21 @@ class HealthChecks:
         page, total = await self._log.history(model=query.get("model"), status=status, limit=min(limit, MOST), offset=offset)
         return {"health_checks": page, "total_records": total, "limit": limit, "offset": offset}
 
-    def _endpoint(self, answer: Answer) -> ASGIApp:
-        return _Endpoint(self._authenticator, answer, self._clock)
+    def _endpoint(self, answer: Answer, roles: frozenset[str]) -> ASGIApp:
+        return _Endpoint(self._authenticator, answer, self._clock, roles)
 
 
 class _Endpoint:
     """Starlette hands raw ASGI to objects."""
 
-    def __init__(self, authenticator: Authenticator, answer: Answer, clock: Clock) -> None:
-        self._authenticator, self._answer, self._clock = authenticator, answer, clock
+    def __init__(self, authenticator: Authenticator, answer: Answer, clock: Clock, roles: frozenset[str]) -> None:
+        self._authenticator, self._answer, self._clock, self._roles = authenticator, answer, clock, roles
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call_id = self._clock.new_id()
         try:
             principal = await self._authenticator.authenticate(headers_of(scope))
-            if principal.role not in {PROXY_ADMIN, VIEWER}:
+            if principal.role not in self._roles:
                 raise Forbidden("Only an administrator may see the health of deployments.", type="auth_error")
             await send_json(send, 200, {"x-litellm-call-id": call_id}, await self._answer(query_of(scope)))
         except Exception as error:  # noqa: BLE001 - the edge is where every failure gets its answer
